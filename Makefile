@@ -1,0 +1,57 @@
+# Commands for people. `make` alone lists them; HACKING.md explains them.
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+JOBS ?= $(shell nproc)
+SEEDS ?= 100000
+MINUTES ?= 1
+ARGS ?=
+
+help:  ## this list
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+deps:  ## install what is needed (Debian packages; says which and why)
+	@tools/setup
+
+demo: deps  ## three nodes, load, kill the primary, report; ARGS=--stay leaves them running
+	@tools/build dev pgkeel
+	@build/dev/pgkeel demo $(ARGS)
+
+build: deps  ## the program, in build/dev
+	@tools/build dev pgkeel
+
+release: deps  ## the program, optimised, in build/release
+	@tools/build release pgkeel
+
+check: deps  ## every test: tidy, unit, simulator, fuzz, integration
+	@tools/check
+
+unit: deps  ## unit tests only
+	@tools/check build tidy unit
+
+sim: deps  ## the simulator: SEEDS=100000
+	@tools/build release sim
+	@tools/check --seeds $(SEEDS) --preset release sim
+
+asan: deps  ## unit tests and simulator under AddressSanitizer and UBSan
+	@tools/check --preset asan --seeds 300 build unit sim
+
+tsan: deps  ## unit tests under ThreadSanitizer
+	@tools/check --preset tsan --seeds 100 build unit
+
+fuzz: deps  ## fuzz every parser of foreign bytes: MINUTES=1 for all of them together
+	@tools/fuzz --minutes $(MINUTES)
+
+bench: deps  ## the figures: outage, memory, rejoin (minutes; prints its conditions)
+	@tools/build release pgkeel
+	@/usr/bin/python3 tests/bench/bench.py --binary build/release/pgkeel $(ARGS)
+
+format: deps  ## clang-format over the tree
+	@tools/lint --format
+
+lint: deps  ## clang-tidy over src/; ARGS=<path> for one folder
+	@tools/lint $(ARGS)
+
+clean:  ## remove every build
+	rm -rf build
+
+.PHONY: help deps demo build release check unit sim asan tsan fuzz bench format lint clean

@@ -1,0 +1,219 @@
+// One codec for everything that is stored, sent or shown as JSON: described structs and enums, strong types, containers.
+// Reading is lenient about fields (a missing one keeps its default, an unknown one is skipped), so that nodes of two
+// versions understand each other, and strict about types.
+#pragma once
+
+#include <boost/describe.hpp>
+#include <boost/json.hpp>
+#include <boost/mp11.hpp>
+
+#include <limits>
+#include <optional>
+#include <map>
+#include <set>
+#include <string>
+#include <type_traits>
+#include <variant>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "base/time.h"
+
+namespace keel::json {
+
+namespace detail {
+
+template <class T, template <class...> class Template>
+inline constexpr bool is_of = false;
+template <template <class...> class Template, class... Args>
+inline constexpr bool is_of<Template<Args...>, Template> = true;
+
+template <class T>
+std::string enum_name(T value) {
+    char const* name = boost::describe::enum_to_string(value, "");
+    return *name != '\0' ? name : std::to_string(static_cast<int>(value));
+}
+
+// A map's key as text, and back.
+inline std::string key_text(std::string const& key) { return key; }
+inline std::string key_text(NodeId const& key) { return key.value; }
+template <class Key>
+Key key_from(std::string_view text) {
+    if constexpr (std::is_same_v<Key, NodeId>) return NodeId{std::string(text)};
+    else return Key(text);
+}
+
+}  // namespace detail
+
+template <class T>
+boost::json::value encode(T const& in) {
+    using namespace boost::json;
+    if constexpr (std::is_same_v<T, value>) return in;
+    else if constexpr (std::is_same_v<T, bool> || std::is_arithmetic_v<T>) return value(in);
+    else if constexpr (std::is_same_v<T, std::string>) return value(in);
+    else if constexpr (std::is_same_v<T, Lsn>) return value(to_string(in));
+    else if constexpr (std::is_same_v<T, Duration>) return value(in.count());
+    else if constexpr (detail::is_of<T, Strong>) return encode(in.value);
+    else if constexpr (detail::is_of<T, std::optional>) return in ? encode(*in) : value(nullptr);
+    else if constexpr (detail::is_of<T, std::vector> || detail::is_of<T, std::set>) {
+        array out;
+        for (auto const& element : in) out.push_back(encode(element));
+        return out;
+    } else if constexpr (detail::is_of<T, std::map>) {
+        object out;
+        for (auto const& [key, element] : in) out.emplace(detail::key_text(key), encode(element));
+        return out;
+    } else if constexpr (std::is_enum_v<T>) return value(detail::enum_name(in));
+    else if constexpr (detail::is_of<T, std::variant>) {
+        // Alternatives are described structs with a static `kType`; it goes into the field "type".
+        return std::visit(
+            [](auto const& one) {
+                value body = encode(one);
+                body.as_object()["type"] = std::decay_t<decltype(one)>::kType;
+                return body;
+            },
+            in);
+    } else {
+        object out;
+        using Members = boost::describe::describe_members<T, boost::describe::mod_public | boost::describe::mod_inherited>;
+        boost::mp11::mp_for_each<Members>([&](auto member) { out.emplace(member.name, encode(in.*member.pointer)); });
+        return out;
+    }
+}
+
+// Reads `in` into `out`. The error names the path to the value that does not fit.
+template <class T>
+Status decode(boost::json::value const& in, T& out);
+
+namespace detail {
+
+inline std::unexpected<Error> wrong(char const* expected) {
+    return fail(Code::corrupt, std::string("expected ") + expected);
+}
+
+template <class T>
+Status decode_integer(boost::json::value const& in, T& out) {
+    if (in.is_int64() && std::in_range<T>(in.get_int64())) out = static_cast<T>(in.get_int64());
+    else if (in.is_uint64() && std::in_range<T>(in.get_uint64())) out = static_cast<T>(in.get_uint64());
+    else return wrong("an integer in range");
+    return {};
+}
+
+template <class T>
+Status decode_sequence(boost::json::value const& in, T& out) {
+    if (!in.is_array()) return wrong("an array");
+    out.clear();
+    for (auto const& element : in.get_array()) {
+        typename T::value_type one{};
+        if (auto status = decode(element, one); !status) return fail(std::move(status.error()).in("element"));
+        out.insert(out.end(), std::move(one));
+    }
+    return {};
+}
+
+template <class T>
+Status decode_map(boost::json::value const& in, T& out) {
+    if (!in.is_object()) return wrong("an object");
+    out.clear();
+    for (auto const& [key, element] : in.get_object()) {
+        auto& slot = out[key_from<typename T::key_type>(std::string_view(key.data(), key.size()))];
+        if (auto status = decode(element, slot); !status) return fail(std::move(status.error()).in(std::string(key)));
+    }
+    return {};
+}
+
+template <class T>
+Status decode_variant(boost::json::value const& in, T& out) {
+    if (!in.is_object() || !in.get_object().if_contains("type")) return wrong("an object with a type");
+    auto const& type = in.get_object().at("type");
+    if (!type.is_string()) return wrong("a type name");
+    Status status = fail(Code::corrupt, "unknown type");
+    boost::mp11::mp_for_each<boost::mp11::mp_transform<boost::mp11::mp_identity, T>>([&](auto identity) {
+        using One = typename decltype(identity)::type;
+        if (std::string_view(type.get_string()) != One::kType) return;
+        One one{};
+        status = decode(in, one);
+        if (status) out = std::move(one);
+    });
+    return status;
+}
+
+template <class T>
+Status decode_struct(boost::json::value const& in, T& out) {
+    if (!in.is_object()) return wrong("an object");
+    auto const& object = in.get_object();
+    Status status;
+    using Members = boost::describe::describe_members<T, boost::describe::mod_public | boost::describe::mod_inherited>;
+    boost::mp11::mp_for_each<Members>([&](auto member) {
+        auto const* field = object.if_contains(member.name);
+        if (field == nullptr || !status) return;
+        status = decode(*field, out.*member.pointer);
+        if (!status) status = fail(std::move(status.error()).in(member.name));
+    });
+    return status;
+}
+
+}  // namespace detail
+
+template <class T>
+Status decode(boost::json::value const& in, T& out) {
+    if constexpr (std::is_same_v<T, boost::json::value>) {
+        out = in;
+    } else if constexpr (std::is_same_v<T, bool>) {
+        if (!in.is_bool()) return detail::wrong("true or false");
+        out = in.get_bool();
+    } else if constexpr (std::is_integral_v<T>) {
+        return detail::decode_integer(in, out);
+    } else if constexpr (std::is_floating_point_v<T>) {
+        if (!in.is_number()) return detail::wrong("a number");
+        out = in.to_number<T>();
+    } else if constexpr (std::is_same_v<T, std::string>) {
+        if (!in.is_string()) return detail::wrong("a text");
+        out.assign(in.get_string().data(), in.get_string().size());
+    } else if constexpr (std::is_same_v<T, Lsn>) {
+        auto const lsn = in.is_string() ? parse_lsn(in.get_string()) : std::nullopt;
+        if (!lsn) return detail::wrong("an LSN such as 0/3000148");
+        out = *lsn;
+    } else if constexpr (std::is_same_v<T, Duration>) {
+        Duration::rep count = 0;
+        if (auto status = detail::decode_integer(in, count); !status) return status;
+        out = Duration(count);
+    } else if constexpr (detail::is_of<T, Strong>) {
+        return decode(in, out.value);
+    } else if constexpr (detail::is_of<T, std::optional>) {
+        out.reset();
+        if (!in.is_null()) return decode(in, out.emplace());
+    } else if constexpr (detail::is_of<T, std::vector> || detail::is_of<T, std::set>) {
+        return detail::decode_sequence(in, out);
+    } else if constexpr (detail::is_of<T, std::map>) {
+        return detail::decode_map(in, out);
+    } else if constexpr (std::is_enum_v<T>) {
+        if (!in.is_string() || !boost::describe::enum_from_string(in.get_string().c_str(), out)) {
+            return detail::wrong("one of the known names");
+        }
+    } else if constexpr (detail::is_of<T, std::variant>) {
+        return detail::decode_variant(in, out);
+    } else {
+        return detail::decode_struct(in, out);
+    }
+    return {};
+}
+
+// Parses foreign bytes; never throws, refuses nesting deeper than 32.
+Result<boost::json::value> parse(std::string_view text);
+
+template <class T>
+Result<T> read(std::string_view text) {
+    KEEL_TRY(auto const tree, parse(text));
+    T out{};
+    KEEL_CHECK(decode(tree, out));
+    return out;
+}
+
+template <class T>
+std::string write(T const& in) {
+    return boost::json::serialize(encode(in));
+}
+
+}  // namespace keel::json

@@ -1,0 +1,167 @@
+// The cluster's replicated state: one small record, changed by compare-and-swap only. Hot facts (LSNs, liveness) are
+// not here; they ride on heartbeats (messages.h).
+#pragma once
+
+#include <boost/describe.hpp>
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "base/time.h"
+
+namespace keel::cluster {
+
+// What an acknowledged commit survives. async: nothing is promised for the last moments. quorum: the loss of any W
+// nodes, degrading to the leader alone (which then nobody may replace) when no standby is left. strict: as quorum, but
+// writes wait rather than degrade.
+enum class Mode { async, quorum, strict };
+BOOST_DESCRIBE_ENUM(Mode, async, quorum, strict)
+
+// data: has a PostgreSQL. witness: votes only.
+enum class Kind { data, witness };
+BOOST_DESCRIBE_ENUM(Kind, data, witness)
+
+// stable: the leader of this epoch reigns. revoking: the coordinator collects grants. promoting: the chosen leader
+// takes the lease and leaves recovery.
+enum class Phase { stable, revoking, promoting };
+BOOST_DESCRIBE_ENUM(Phase, stable, revoking, promoting)
+
+struct Tags {
+    bool nofailover = false;     // never promoted
+    bool nosync = false;         // never in the sync set
+    bool noloadbalance = false;  // gets no reads from a balancer
+    bool spare = false;          // waits to take the place of a lost member
+    bool analytics = false;      // for reports only: as noloadbalance, on an endpoint of its own
+    std::string clonefrom;       // name of the member to clone from, when it is alive
+    int priority = 0;            // higher wins among equally advanced candidates
+    std::string domain;          // failure domain (rack, zone)
+    int delayed_s = 0;           // recovery_min_apply_delay; a delayed member is neither promoted nor in the sync set
+};
+BOOST_DESCRIBE_STRUCT(Tags, (), (nofailover, nosync, noloadbalance, spare, analytics, clonefrom, priority, domain, delayed_s))
+
+struct Member {
+    std::string name;      // unique in the cluster, for people
+    Kind kind = Kind::data;
+    std::string peer;      // host:port of the peer channel (mutual TLS)
+    std::string api;       // host:port of the HTTP API
+    std::string postgres;  // host:port of PostgreSQL; empty for a witness
+    Tags tags;
+    std::string broken;    // why this member must not be promoted until a probe passes; empty when sound
+};
+BOOST_DESCRIBE_STRUCT(Member, (), (name, kind, peer, api, postgres, tags, broken))
+
+// The standbys that may acknowledge commits, and how many must. {leader} with quorum 1 means: nobody but the leader is
+// known to hold every acknowledged commit. Any |members| - quorum + 1 fenced members hold all of them.
+struct SyncSet {
+    Mode mode = Mode::async;
+    std::set<NodeId> members;
+    std::uint32_t quorum = 1;
+    NodeId owner;  // the leader whose reign it covers: that node's own WAL has every acknowledged commit
+    bool operator==(SyncSet const&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(SyncSet, (), (mode, members, quorum, owner))
+
+// planned: recorded before the promotion starts, so that no other promotion may take the same number. live: the
+// promotion was confirmed. burnt: another node was chosen before it was confirmed; nothing on this timeline counts.
+enum class Fate { planned, live, burnt };
+BOOST_DESCRIBE_ENUM(Fate, planned, live, burnt)
+
+struct Branch {
+    Timeline timeline;
+    Timeline parent;
+    Lsn fork;  // first byte that is not the parent's
+    Epoch epoch;
+    NodeId node;
+    Fate fate = Fate::live;
+};
+BOOST_DESCRIBE_STRUCT(Branch, (), (timeline, parent, fork, epoch, node, fate))
+
+// A change of leader that somebody asked for.
+struct Handover {
+    NodeId target;                  // empty: the best candidate
+    std::int64_t at_unix_ms = 0;    // 0: now
+    bool accept_data_loss = false;  // forced failover: the coverage rule is waived, the loss is recorded
+    std::string asked_by;
+};
+BOOST_DESCRIBE_STRUCT(Handover, (), (target, at_unix_ms, accept_data_loss, asked_by))
+
+struct HistoryEvent {
+    std::uint64_t number = 0;
+    std::int64_t unix_ms = 0;
+    Epoch epoch;
+    NodeId node;        // who wrote it
+    std::string kind;   // leader, revoke, promote, sync, member, voter, mode, pause, setting, loss
+    std::string text;   // one sentence: what and why
+};
+BOOST_DESCRIBE_STRUCT(HistoryEvent, (), (number, unix_ms, epoch, node, kind, text))
+
+// Lease and heartbeat: lan 1.5 s / 150 ms, standard 2.5 s / 250 ms, wan 8 s / 800 ms.
+enum class Profile { lan, standard, wan };
+BOOST_DESCRIBE_ENUM(Profile, lan, standard, wan)
+
+// Cluster-wide settings, changed by `pgkeel config set`.
+struct Settings {
+    Mode mode = Mode::quorum;
+    std::uint32_t quorum = 1;                            // W: standbys that must have a commit
+    Profile profile = Profile::lan;
+    std::uint64_t failover_lag_bytes_max = 16U << 20U;   // async: a candidate further behind is not promoted
+    int spare_grace_s = 60;                              // a lost member is replaced by a spare after this
+    int promote_timeout_ms = 5000;
+    int evict_after_ms = 2000;                           // a sync member without flush progress leaves the set
+    std::map<std::string, std::string> postgres;         // postgresql.conf parameters for every node
+};
+BOOST_DESCRIBE_STRUCT(Settings, (), (mode, quorum, profile, failover_lag_bytes_max, spare_grace_s, promote_timeout_ms,
+                                     evict_after_ms, postgres))
+
+struct Record {
+    int format = 1;
+    std::string cluster_id;
+    std::string name;
+    std::string system_id;  // PostgreSQL's system identifier
+    std::uint64_t revision = 0;
+    Epoch epoch;
+    Phase phase = Phase::stable;
+    NodeId leader;       // empty while revoking
+    NodeId coordinator;  // who runs the election of this epoch
+    bool paused = false;
+    std::map<NodeId, Member> members;
+    std::set<NodeId> voters;
+    SyncSet sync;
+    std::vector<Branch> lineage;
+    Settings settings;
+    std::optional<Handover> handover;
+    std::vector<HistoryEvent> history;
+};
+BOOST_DESCRIBE_STRUCT(Record, (), (format, cluster_id, name, system_id, revision, epoch, phase, leader, coordinator, paused,
+                                   members, voters, sync, lineage, settings, handover, history))
+
+std::string encode(Record const& record);
+Result<Record> decode_record(std::string_view text);
+
+// Appends an event and drops the oldest beyond 100.
+void note(Record& record, NodeId const& author, std::int64_t unix_ms, std::string kind, std::string text);
+
+struct Timing {
+    Duration lease;
+    Duration heartbeat;
+};
+Timing timing(Profile profile);
+
+// ---- lineage: which timelines count -------------------------------------------------------------------------------
+// The live branches from the root to the newest, oldest first.
+std::vector<Branch> live_path(std::vector<Branch> const& lineage);
+// Epoch in which this timeline was begun; empty when the cluster never recorded it.
+std::optional<Epoch> epoch_of(std::vector<Branch> const& lineage, Timeline timeline);
+// True when WAL up to `lsn` on `timeline` is a prefix of the cluster's history, so that the node can follow without a
+// rewind. A burnt timeline never is, a planned one only for the node it was planned for (give it as `own`).
+bool is_ancestor(std::vector<Branch> const& lineage, Timeline timeline, Lsn lsn, NodeId const& own = {});
+Timeline newest_timeline(std::vector<Branch> const& lineage);  // burnt and planned ones count
+
+inline std::size_t majority(std::size_t voters) { return voters / 2 + 1; }
+
+}  // namespace keel::cluster

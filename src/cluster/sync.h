@@ -1,0 +1,43 @@
+// Changing the set of standbys that may acknowledge commits, without a moment in which the record promises more than
+// the server keeps. One inequality decides the order of record and setting; no case is coded.
+#pragma once
+
+#include "cluster/node.h"
+
+namespace keel::cluster {
+
+// How many members of `recorded` are certain to have a commit that was acknowledged under `names`. The leader always
+// has it, and counts when it is a member itself.
+std::uint32_t coverage(Names const& names, SyncSet const& recorded, NodeId const& leader);
+// C: holds for every setting that a walsender may still apply.
+bool covers(std::vector<Names> const& possible, SyncSet const& recorded, NodeId const& leader);
+// C2 is not needed when what the old record promises implies the new one.
+bool implies(SyncSet const& before, SyncSet const& after, NodeId const& leader);
+
+// The setting that goes with a record: nothing when only the leader is in the set.
+Names names_for(SyncSet const& set, NodeId const& leader);
+
+struct SyncView {
+    NodeId leader;
+    SyncSet recorded;
+    SyncSet wanted;
+    std::vector<Names> possible;        // settings that may be in force; one when a barrier has passed
+    Lsn settled_flush;                  // the leader's flush LSN, read after the last barrier
+    std::map<NodeId, Lsn> flushed;      // per standby
+};
+
+struct SyncStep {
+    enum class Kind { rest, wait, set_names, write_record };
+    Kind kind = Kind::rest;
+    Names names;      // set_names
+    SyncSet record;   // write_record
+    std::string reason;
+};
+
+// The next single step from the recorded to the wanted set; repeat until rest. Every step keeps C and C2.
+SyncStep plan_sync(SyncView const& view);
+
+// How many members must be fenced so that one of them has every acknowledged commit.
+std::size_t fenced_needed(SyncSet const& set);
+
+}  // namespace keel::cluster

@@ -1,0 +1,5 @@
+"""Puts this folder's rules on the path."""
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
