@@ -16,7 +16,7 @@ FUNCTION_LINES_MAX = 70
 
 # One header is the door to each of these.
 DOORS = [
-    (re.compile(r"[<\"]boost/(asio|beast)"), ("src/runtime/asio.h", "src/runtime/asio.cc"), "runtime/asio.h"),
+    (re.compile(r"[<\"]boost/asio"), ("src/runtime/asio.h", "src/runtime/asio.cc"), "runtime/asio.h"),
     (re.compile(r"[<\"](libpq-fe|libpq/[a-z-]+|postgres_ext)\.h"), ("src/postgres/libpq.h", "src/postgres/libpq.cc"),
      "postgres/libpq.h"),
 ]

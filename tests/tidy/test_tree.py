@@ -30,7 +30,8 @@ RATCHET = tomllib.loads(FILES[THIS + "ratchet.toml"])
 
 
 def hold(problems):
-    assert not problems, "\n" + "\n".join(problems)
+    if problems:
+        pytest.fail("\n" + "\n".join(problems), pytrace=False)
 
 
 def over(files, rule):
@@ -98,5 +99,9 @@ def test_clang_format():
     if not CPP:
         pytest.fail("no sources found")
     result = subprocess.run(["clang-format-19", "--dry-run", "--Werror", *CPP], cwd=ROOT, capture_output=True, text=True)
-    problems = sorted({line.split(": error")[0] for line in result.stderr.splitlines() if ": error" in line})
-    hold([problem + ": not formatted. mend: make format" for problem in problems])
+    problems = {}
+    for line in result.stderr.splitlines():
+        if ": error" in line:
+            path, number, *_ = line.split(":")
+            problems.setdefault(path, number)
+    hold([f"{path}:{number}: not formatted. mend: make format" for path, number in problems.items()])
