@@ -46,6 +46,8 @@ Key key_from(std::string_view text) {
 
 }  // namespace detail
 
+// The recursion below is qualified (json::encode): an encode() beside the type being written, found by its argument's
+// namespace, would call back here for ever.
 template <class T>
 boost::json::value encode(T const& in) {
     using namespace boost::json;
@@ -54,22 +56,22 @@ boost::json::value encode(T const& in) {
     else if constexpr (std::is_same_v<T, std::string>) return value(in);
     else if constexpr (std::is_same_v<T, Lsn>) return value(to_string(in));
     else if constexpr (std::is_same_v<T, Duration>) return value(in.count());
-    else if constexpr (detail::is_of<T, Strong>) return encode(in.value);
-    else if constexpr (detail::is_of<T, std::optional>) return in ? encode(*in) : value(nullptr);
+    else if constexpr (detail::is_of<T, Strong>) return json::encode(in.value);
+    else if constexpr (detail::is_of<T, std::optional>) return in ? json::encode(*in) : value(nullptr);
     else if constexpr (detail::is_of<T, std::vector> || detail::is_of<T, std::set>) {
         array out;
-        for (auto const& element : in) out.push_back(encode(element));
+        for (auto const& element : in) out.push_back(json::encode(element));
         return out;
     } else if constexpr (detail::is_of<T, std::map>) {
         object out;
-        for (auto const& [key, element] : in) out.emplace(detail::key_text(key), encode(element));
+        for (auto const& [key, element] : in) out.emplace(detail::key_text(key), json::encode(element));
         return out;
     } else if constexpr (std::is_enum_v<T>) return value(detail::enum_name(in));
     else if constexpr (detail::is_of<T, std::variant>) {
         // Alternatives are described structs with a static `kType`; it goes into the field "type".
         return std::visit(
             [](auto const& one) {
-                value body = encode(one);
+                value body = json::encode(one);
                 body.as_object()["type"] = std::decay_t<decltype(one)>::kType;
                 return body;
             },
@@ -77,7 +79,7 @@ boost::json::value encode(T const& in) {
     } else {
         object out;
         using Members = boost::describe::describe_members<T, boost::describe::mod_public | boost::describe::mod_inherited>;
-        boost::mp11::mp_for_each<Members>([&](auto member) { out.emplace(member.name, encode(in.*member.pointer)); });
+        boost::mp11::mp_for_each<Members>([&](auto member) { out.emplace(member.name, json::encode(in.*member.pointer)); });
         return out;
     }
 }
@@ -106,7 +108,7 @@ Status decode_sequence(boost::json::value const& in, T& out) {
     out.clear();
     for (auto const& element : in.get_array()) {
         typename T::value_type one{};
-        if (auto status = decode(element, one); !status) return fail(std::move(status.error()).in("element"));
+        if (auto status = json::decode(element, one); !status) return fail(std::move(status.error()).in("element"));
         out.insert(out.end(), std::move(one));
     }
     return {};
@@ -118,7 +120,7 @@ Status decode_map(boost::json::value const& in, T& out) {
     out.clear();
     for (auto const& [key, element] : in.get_object()) {
         auto& slot = out[key_from<typename T::key_type>(std::string_view(key.data(), key.size()))];
-        if (auto status = decode(element, slot); !status) return fail(std::move(status.error()).in(std::string(key)));
+        if (auto status = json::decode(element, slot); !status) return fail(std::move(status.error()).in(std::string(key)));
     }
     return {};
 }
@@ -133,7 +135,7 @@ Status decode_variant(boost::json::value const& in, T& out) {
         using One = typename decltype(identity)::type;
         if (std::string_view(type.get_string()) != One::kType) return;
         One one{};
-        status = decode(in, one);
+        status = json::decode(in, one);
         if (status) out = std::move(one);
     });
     return status;
@@ -148,7 +150,7 @@ Status decode_struct(boost::json::value const& in, T& out) {
     boost::mp11::mp_for_each<Members>([&](auto member) {
         auto const* field = object.if_contains(member.name);
         if (field == nullptr || !status) return;
-        status = decode(*field, out.*member.pointer);
+        status = json::decode(*field, out.*member.pointer);
         if (!status) status = fail(std::move(status.error()).in(member.name));
     });
     return status;
@@ -180,10 +182,10 @@ Status decode(boost::json::value const& in, T& out) {
         if (auto status = detail::decode_integer(in, count); !status) return status;
         out = Duration(count);
     } else if constexpr (detail::is_of<T, Strong>) {
-        return decode(in, out.value);
+        return json::decode(in, out.value);
     } else if constexpr (detail::is_of<T, std::optional>) {
         out.reset();
-        if (!in.is_null()) return decode(in, out.emplace());
+        if (!in.is_null()) return json::decode(in, out.emplace());
     } else if constexpr (detail::is_of<T, std::vector> || detail::is_of<T, std::set>) {
         return detail::decode_sequence(in, out);
     } else if constexpr (detail::is_of<T, std::map>) {
@@ -207,13 +209,13 @@ template <class T>
 Result<T> read(std::string_view text) {
     KEEL_TRY(auto const tree, parse(text));
     T out{};
-    KEEL_CHECK(decode(tree, out));
+    KEEL_CHECK(json::decode(tree, out));
     return out;
 }
 
 template <class T>
 std::string write(T const& in) {
-    return boost::json::serialize(encode(in));
+    return boost::json::serialize(json::encode(in));
 }
 
 }  // namespace keel::json
