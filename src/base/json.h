@@ -1,15 +1,14 @@
-// One codec for everything that is stored, sent or shown as JSON: described structs and enums, strong types, containers.
-// Reading is lenient about fields (a missing one keeps its default, an unknown one is skipped), so that nodes of two
-// versions understand each other, and strict about types.
+// One codec for everything that is stored, sent or shown as JSON: described structs and enums, strong types,
+// containers. Reading is lenient about fields (a missing one keeps its default, an unknown one is skipped), so that
+// nodes of two versions understand each other, and strict about types.
 #pragma once
 
 #include <boost/describe.hpp>
 #include <boost/json.hpp>
 #include <boost/mp11.hpp>
-
 #include <limits>
-#include <optional>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <type_traits>
@@ -40,8 +39,10 @@ inline std::string key_text(std::string const& key) { return key; }
 inline std::string key_text(NodeId const& key) { return key.value; }
 template <class Key>
 Key key_from(std::string_view text) {
-    if constexpr (std::is_same_v<Key, NodeId>) return NodeId{std::string(text)};
-    else return Key(text);
+    if constexpr (std::is_same_v<Key, NodeId>)
+        return NodeId{std::string(text)};
+    else
+        return Key(text);
 }
 
 }  // namespace detail
@@ -51,13 +52,20 @@ Key key_from(std::string_view text) {
 template <class T>
 boost::json::value encode(T const& in) {
     using namespace boost::json;
-    if constexpr (std::is_same_v<T, value>) return in;
-    else if constexpr (std::is_same_v<T, bool> || std::is_arithmetic_v<T>) return value(in);
-    else if constexpr (std::is_same_v<T, std::string>) return value(in);
-    else if constexpr (std::is_same_v<T, Lsn>) return value(to_string(in));
-    else if constexpr (std::is_same_v<T, Duration>) return value(in.count());
-    else if constexpr (detail::is_of<T, Strong>) return json::encode(in.value);
-    else if constexpr (detail::is_of<T, std::optional>) return in ? json::encode(*in) : value(nullptr);
+    if constexpr (std::is_same_v<T, value>)
+        return in;
+    else if constexpr (std::is_same_v<T, bool> || std::is_arithmetic_v<T>)
+        return value(in);
+    else if constexpr (std::is_same_v<T, std::string>)
+        return value(in);
+    else if constexpr (std::is_same_v<T, Lsn>)
+        return value(to_string(in));
+    else if constexpr (std::is_same_v<T, Duration>)
+        return value(in.count());
+    else if constexpr (detail::is_of<T, Strong>)
+        return json::encode(in.value);
+    else if constexpr (detail::is_of<T, std::optional>)
+        return in ? json::encode(*in) : value(nullptr);
     else if constexpr (detail::is_of<T, std::vector> || detail::is_of<T, std::set>) {
         array out;
         for (auto const& element : in) out.push_back(json::encode(element));
@@ -66,7 +74,8 @@ boost::json::value encode(T const& in) {
         object out;
         for (auto const& [key, element] : in) out.emplace(detail::key_text(key), json::encode(element));
         return out;
-    } else if constexpr (std::is_enum_v<T>) return value(detail::enum_name(in));
+    } else if constexpr (std::is_enum_v<T>)
+        return value(detail::enum_name(in));
     else if constexpr (detail::is_of<T, std::variant>) {
         // Alternatives are described structs with a static `kType`; it goes into the field "type".
         return std::visit(
@@ -78,8 +87,10 @@ boost::json::value encode(T const& in) {
             in);
     } else {
         object out;
-        using Members = boost::describe::describe_members<T, boost::describe::mod_public | boost::describe::mod_inherited>;
-        boost::mp11::mp_for_each<Members>([&](auto member) { out.emplace(member.name, json::encode(in.*member.pointer)); });
+        using Members =
+            boost::describe::describe_members<T, boost::describe::mod_public | boost::describe::mod_inherited>;
+        boost::mp11::mp_for_each<Members>(
+            [&](auto member) { out.emplace(member.name, json::encode(in.*member.pointer)); });
         return out;
     }
 }
@@ -96,9 +107,12 @@ inline std::unexpected<Error> wrong(char const* expected) {
 
 template <class T>
 Status decode_integer(boost::json::value const& in, T& out) {
-    if (in.is_int64() && std::in_range<T>(in.get_int64())) out = static_cast<T>(in.get_int64());
-    else if (in.is_uint64() && std::in_range<T>(in.get_uint64())) out = static_cast<T>(in.get_uint64());
-    else return wrong("an integer in range");
+    if (in.is_int64() && std::in_range<T>(in.get_int64()))
+        out = static_cast<T>(in.get_int64());
+    else if (in.is_uint64() && std::in_range<T>(in.get_uint64()))
+        out = static_cast<T>(in.get_uint64());
+    else
+        return wrong("an integer in range");
     return {};
 }
 
@@ -120,7 +134,8 @@ Status decode_map(boost::json::value const& in, T& out) {
     out.clear();
     for (auto const& [key, element] : in.get_object()) {
         auto& slot = out[key_from<typename T::key_type>(std::string_view(key.data(), key.size()))];
-        if (auto status = json::decode(element, slot); !status) return fail(std::move(status.error()).in(std::string(key)));
+        if (auto status = json::decode(element, slot); !status)
+            return fail(std::move(status.error()).in(std::string(key)));
     }
     return {};
 }

@@ -1,4 +1,5 @@
-// The expected failure of an operation: what happened, where, how to mend it, and, for writes, what is known of the outcome.
+// The expected failure of an operation: what happened, where, how to mend it, and, for writes, what is known of the
+// outcome.
 #pragma once
 
 #include <expected>
@@ -54,9 +55,9 @@ std::string to_string(Error const& error);
 // Passes the error of a Result on, with a context: KEEL_TRY(auto rows, query(...));
 #define KEEL_CONCAT_(a, b) a##b
 #define KEEL_CONCAT(a, b) KEEL_CONCAT_(a, b)
-#define KEEL_TRY_(name, target, ...)                                  \
-    auto name = (__VA_ARGS__);                                        \
-    if (!name) return std::unexpected(std::move(name).error());       \
+#define KEEL_TRY_(name, target, ...)                            \
+    auto name = (__VA_ARGS__);                                  \
+    if (!name) return std::unexpected(std::move(name).error()); \
     target = std::move(*name)
 #define KEEL_TRY(target, ...) KEEL_TRY_(KEEL_CONCAT(keel_try_, __LINE__), target, __VA_ARGS__)
 // The same for a Status.

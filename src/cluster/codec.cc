@@ -11,7 +11,8 @@ Result<Message> decode_message(std::string_view text) { return json::read<Messag
 Result<Record> decode_record(std::string_view text) {
     KEEL_TRY(Record record, json::read<Record>(text));
     if (record.format != 1) {
-        return fail(Code::invalid, "the cluster record has format " + std::to_string(record.format) + ", this program knows 1",
+        return fail(Code::invalid,
+                    "the cluster record has format " + std::to_string(record.format) + ", this program knows 1",
                     "upgrade this node's pgkeel");
     }
     return record;

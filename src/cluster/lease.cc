@@ -8,33 +8,40 @@ namespace keel::cluster {
 void Lease::begin(Epoch epoch) {
     if (epoch == epoch_) return;
     epoch_ = epoch;
-    granted_.clear();
+    until_.clear();
 }
 
-void Lease::granted(NodeId const& voter, Instant sent) {
-    auto& last = granted_[voter];
-    last = std::max(last, sent);
+void Lease::granted(NodeId const& voter, Instant sent, Duration lease) {
+    // Twice the rate error: the voter's clock may be fast while ours is slow.
+    Instant const until = sent + lease - lease * (2 * kClockRatePpm) / 1'000'000 - kKillMargin;
+    auto& last = until_[voter];
+    last = std::max(last, until);
 }
 
-Instant Lease::deadline(std::set<NodeId> const& voters, Duration lease) const {
-    std::vector<Instant> sent;
+Instant Lease::deadline(std::set<NodeId> const& voters) const {
+    std::vector<Instant> until;
     for (auto const& voter : voters) {
-        if (auto const found = granted_.find(voter); found != granted_.end()) sent.push_back(found->second);
+        if (auto const found = until_.find(voter); found != until_.end()) until.push_back(found->second);
     }
     std::size_t const needed = majority(voters.size());
-    if (sent.size() < needed) return {};
-    std::ranges::sort(sent, std::greater<>{});
-    // Twice the rate error: the voter's clock may be fast while ours is slow.
-    return sent[needed - 1] + lease - lease * (2 * kClockRatePpm) / 1'000'000 - kKillMargin;
+    if (until.size() < needed) return {};
+    std::ranges::sort(until, std::greater<>{});
+    return until[needed - 1];
 }
 
 void Promise::give(Epoch epoch, Instant now, Duration lease) {
     epoch_ = std::max(epoch_, epoch);
-    free_from_ = std::max(free_from_, now + lease);
+    until_ = std::max(until_, now + lease);
 }
 
-void Promise::release(Epoch epoch, Instant now) {
-    if (epoch >= epoch_) free_from_ = std::min(free_from_, now);
+void Promise::release(Epoch epoch) {
+    remembers_ = true;
+    if (epoch >= epoch_) until_ = {};
+}
+
+bool Promise::over(Epoch wanted, Instant now, Duration lease) const {
+    bool const past_forgotten = remembers_ || now >= started_ + lease;
+    return past_forgotten && (epoch_ >= wanted || now >= until_);
 }
 
 }  // namespace keel::cluster

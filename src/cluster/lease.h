@@ -19,31 +19,32 @@ class Lease {
   public:
     void begin(Epoch epoch);
     Epoch epoch() const { return epoch_; }
-    // `sent`: when the RENEW that this voter granted left us, on our clock.
-    void granted(NodeId const& voter, Instant sent);
+    // `sent`: when the RENEW that this voter granted left us, on our clock; `lease`: what it asked for.
+    void granted(NodeId const& voter, Instant sent, Duration lease);
     // Until when no other epoch can have the promises of a majority; Instant{} without a majority.
-    Instant deadline(std::set<NodeId> const& voters, Duration lease) const;
+    Instant deadline(std::set<NodeId> const& voters) const;
 
   private:
     Epoch epoch_;
-    std::map<NodeId, Instant> granted_;
+    std::map<NodeId, Instant> until_;
 };
 
-// The voter's side. Its epoch floor is durable; the promise is not, so a voter that just started keeps firm promises
-// it cannot remember by waiting for a lease's length.
+// The voter's side. Its epoch floor is durable; the promise is not, so a voter that just started keeps the firm
+// promises that it cannot remember by waiting for a lease's length.
 class Promise {
   public:
-    // `memory_from`: before this instant a promise to anybody may exist that was forgotten in a restart.
-    explicit Promise(Instant memory_from) : free_from_(memory_from) {}
+    explicit Promise(Instant started) : started_(started) {}
     void give(Epoch epoch, Instant now, Duration lease);
-    // The leader that held the promise gave it back.
-    void release(Epoch epoch, Instant now);
-    bool over(Epoch wanted, Instant now) const { return epoch_ >= wanted || now >= free_from_; }
-    Instant over_at() const { return free_from_; }
+    // The leader that may hold a promise of ours, remembered or forgotten, gave it back.
+    void release(Epoch epoch);
+    // True when helping epoch `wanted` breaks no promise. `lease`: the longest that a former life may have promised.
+    bool over(Epoch wanted, Instant now, Duration lease) const;
 
   private:
+    Instant started_;
+    bool remembers_ = false;
     Epoch epoch_;
-    Instant free_from_;
+    Instant until_;
 };
 
 }  // namespace keel::cluster

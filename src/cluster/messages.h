@@ -8,24 +8,24 @@
 namespace keel::cluster {
 
 enum class State {
-    fresh,          // no data directory yet
+    fresh,  // no data directory yet
     cloning,
     standby,
-    fenced,         // promised a newer epoch: WAL receiver cut
+    fenced,  // promised a newer epoch: WAL receiver cut
     promoting,
-    gated,          // read-write, not yet confirmed in the record
+    gated,  // read-write, not yet confirmed in the record
     primary,
-    restarting,     // the leader's server died; recovering as a standby
+    restarting,  // the leader's server died; recovering as a standby
     stepping_down,
-    expired,        // lease lost: the server is being killed
-    diverged,       // has WAL that the cluster's history has not
+    expired,   // lease lost: the server is being killed
+    diverged,  // has WAL that the cluster's history has not
     rewinding,
     maintenance,
     broken,
     witness,
 };
-BOOST_DESCRIBE_ENUM(State, fresh, cloning, standby, fenced, promoting, gated, primary, restarting, stepping_down, expired,
-                    diverged, rewinding, maintenance, broken, witness)
+BOOST_DESCRIBE_ENUM(State, fresh, cloning, standby, fenced, promoting, gated, primary, restarting, stepping_down,
+                    expired, diverged, rewinding, maintenance, broken, witness)
 
 struct Heartbeat {
     static constexpr char const* kType = "heartbeat";
@@ -35,36 +35,39 @@ struct Heartbeat {
     Epoch floor;                    // it will not help an older epoch
     Epoch leads;                    // the epoch in which it is leader with a lease; 0 otherwise
     State state = State::fresh;
-    bool running = false;           // PostgreSQL accepts connections
+    bool running = false;  // PostgreSQL accepts connections
     bool in_recovery = true;
-    bool streaming = false;         // its WAL receiver is connected
+    bool streaming = false;  // its WAL receiver is connected
     Timeline timeline;
-    Lsn flush;                      // WAL on disk: max(received, replayed) on a standby
+    Lsn flush;  // WAL on disk: max(received, replayed) on a standby
     Lsn replay;
-    Duration leader_silence{-1};    // since it last heard the leader of its newest record; -1: never
-    Duration replay_delay{-1};      // age of the last replayed commit; -1: unknown
-    std::string problem;            // what keeps it from working, for people; empty when fine
+    Duration leader_silence{-1};  // since it last heard the leader of its newest record; -1: never
+    Duration replay_delay{-1};    // age of the last replayed commit; -1: unknown
+    std::string problem;          // what keeps it from working, for people; empty when fine
 };
-BOOST_DESCRIBE_STRUCT(Heartbeat, (), (sequence, incarnation, revision, floor, leads, state, running, in_recovery, streaming,
-                                      timeline, flush, replay, leader_silence, replay_delay, problem))
+BOOST_DESCRIBE_STRUCT(Heartbeat, (),
+                      (sequence, incarnation, revision, floor, leads, state, running, in_recovery, streaming, timeline,
+                       flush, replay, leader_silence, replay_delay, problem))
 
 // Leader to voters, every heartbeat: extend my lease.
 struct Renew {
     static constexpr char const* kType = "renew";
     Epoch epoch;
-    Duration sent{};  // the leader's own clock, echoed
+    Duration sent{};   // the leader's own clock, echoed
+    Duration lease{};  // for how long the promise is asked, echoed
 };
-BOOST_DESCRIBE_STRUCT(Renew, (), (epoch, sent))
+BOOST_DESCRIBE_STRUCT(Renew, (), (epoch, sent, lease))
 
-// Voter to leader: I help no newer epoch until a lease's length from now on my clock. Not granted: `floor` says why.
+// Voter to leader: I help no newer epoch until `lease` from now on my clock. Not granted: `floor` says why.
 struct Promised {
     static constexpr char const* kType = "promised";
     Epoch epoch;
     Duration sent{};
+    Duration lease{};
     bool granted = false;
     Epoch floor;
 };
-BOOST_DESCRIBE_STRUCT(Promised, (), (epoch, sent, granted, floor))
+BOOST_DESCRIBE_STRUCT(Promised, (), (epoch, sent, lease, granted, floor))
 
 // Coordinator to everybody: epoch `epoch` was written; fence yourself off the older one and report.
 struct Revoke {
@@ -82,13 +85,14 @@ struct Grant {
     bool vote = false;
     bool fenced = false;
     bool in_recovery = false;  // up as a standby, so it can be promoted at once
+    bool whole = false;        // `flush` is certainly the end of its WAL
     Timeline timeline;
-    Lsn fork;                  // where `timeline` left its parent; 0 for the first
+    Lsn fork;  // where `timeline` left its parent; 0 for the first
     Lsn flush;
     Lsn replay;
     bool operator==(Grant const&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(Grant, (), (epoch, vote, fenced, in_recovery, timeline, fork, flush, replay))
+BOOST_DESCRIBE_STRUCT(Grant, (), (epoch, vote, fenced, in_recovery, whole, timeline, fork, flush, replay))
 
 // Leader to everybody: my server is down and every backend is gone; promises to me are void.
 struct Release {

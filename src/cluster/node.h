@@ -6,13 +6,15 @@
 // 2. Carry out the effects of one step in the order given. `Persist` must be on disk before any later effect of the
 //    same step leaves the node; when it fails, drop the rest of the step and stop the node.
 // 3. Commands to PostgreSQL: at most one runs; each ends with exactly one CommandDone carrying an observation made
-//    after it. A `Kill` overtakes whatever runs: the overtaken command ends with ok = false.
+//    after it. A `Kill` overtakes whatever runs: the overtaken command ends with ok = false. Observations may come at
+//    any time, but none that was begun before the last CommandDone may follow it.
 // 4. A compare-and-swap ends with exactly one StoreAnswer; `unknown` when it may or may not have happened.
 #pragma once
 
 #include <memory>
 
 #include "cluster/messages.h"
+#include "cluster/mutation.h"
 
 namespace keel::cluster {
 
@@ -46,21 +48,24 @@ BOOST_DESCRIBE_ENUM(Server, absent, unusable, stopped, starting, recovery, prima
 // The local PostgreSQL as last seen.
 struct Observation {
     Server server = Server::absent;
-    bool settled = false;          // recovery: everything that is on local disk has been replayed
-    Timeline timeline;             // of the last WAL on disk
-    Lsn fork;                      // where `timeline` left its parent, from its history file; 0 for the first timeline
-    Lsn flush;                     // end of the WAL on disk (primary: flush LSN; standby: max(received, replayed))
+    bool settled = false;  // recovery: everything that is on local disk has been replayed
+    bool whole = false;  // `flush` is certainly the end of the WAL on disk: received in this server's life, or settled,
+                         // or (stopped) cleanly shut down; false while crash recovery still reads local WAL
+    Timeline timeline;   // of the last WAL on disk
+    Lsn fork;            // where `timeline` left its parent, from its history file; 0 for the first timeline
+    Lsn flush;           // end of the WAL on disk (primary: flush LSN; standby: max(received, replayed))
     Lsn replay;
-    bool receiver = false;         // a WAL receiver process exists
-    NodeId upstream;               // whom primary_conninfo names; empty: cut
-    Names names;                   // synchronous_standby_names as last written
-    std::vector<Sender> senders;   // primary only
-    std::set<NodeId> slots;        // members with a physical slot here
+    bool receiver = false;        // a WAL receiver process exists
+    NodeId upstream;              // whom primary_conninfo names; empty: cut
+    Names names;                  // synchronous_standby_names as last written
+    std::vector<Sender> senders;  // primary only
+    std::set<NodeId> slots;       // members with a physical slot here
     Duration replay_delay{-1};
-    std::string problem;           // for people
+    std::string problem;  // for people
 };
-BOOST_DESCRIBE_STRUCT(Observation, (), (server, settled, timeline, fork, flush, replay, receiver, upstream, names, senders, slots,
-                                        replay_delay, problem))
+BOOST_DESCRIBE_STRUCT(Observation, (),
+                      (server, settled, whole, timeline, fork, flush, replay, receiver, upstream, names, senders, slots,
+                       replay_delay, problem))
 
 // ---- effects --------------------------------------------------------------------------------------------------------
 struct Send {
@@ -84,33 +89,34 @@ struct Arm {
 };
 
 enum class Verb {
-    start,       // start as a standby (standby.signal), upstream as given (may be empty)
-    follow,      // re-point a running standby to `peer` (conninfo + reload), slots included
-    cut,         // F0: upstream = '' + reload, receiver seen gone; kill the receiver or stop after 1 s
-    promote,     // names set and effective first; leave recovery onto exactly `timeline`
-    set_names,   // synchronous_standby_names = names, reload, barrier; the observation's flush is F, read after it
-    stop,        // planned: checkpoint, then fast shutdown, bounded; the server must end up stopped
-    kill,        // fence: SIGQUIT, 200 ms later SIGKILL, until every backend is gone
-    rewind,      // quarantine the divergent WAL, pg_rewind from `peer`, marker around it
-    clone,       // base backup from `peer` beside the old directory, then swap
-    slots,       // have physical slots for exactly `members`
-    configure,   // settings or peers changed: write the generated configuration, reload
+    start,      // start as a standby (standby.signal), upstream as given (may be empty)
+    follow,     // re-point a running standby to `peer` (conninfo + reload), slots included
+    cut,        // F0: upstream = '' + reload, receiver seen gone; kill the receiver or stop after 1 s
+    promote,    // names set and effective first; leave recovery onto exactly `timeline`
+    set_names,  // synchronous_standby_names = names, reload, barrier; the observation's flush is F, read after it
+    stop,       // planned: checkpoint, then fast shutdown, bounded; the server must end up stopped
+    kill,       // fence: SIGQUIT, 200 ms later SIGKILL, until every backend is gone
+    rewind,     // quarantine the divergent WAL, pg_rewind from `peer`, marker around it
+    clone,      // base backup from `peer` beside the old directory, then swap
+    slots,      // have physical slots for exactly `members`
+    configure,  // settings or peers changed: write the generated configuration, reload
 };
 BOOST_DESCRIBE_ENUM(Verb, start, follow, cut, promote, set_names, stop, kill, rewind, clone, slots, configure)
 
 struct Command {
     std::uint64_t id = 0;
     Verb verb = Verb::start;
-    NodeId peer;                    // follow, rewind, clone, start (may be empty)
-    Names names;                    // promote, set_names
-    Timeline timeline;              // promote: the timeline it must come out on
-    std::vector<Branch> lineage;    // promote: so that known history files are in place; rewind: what is divergent
-    std::set<NodeId> members;       // slots
-    std::string reason;             // one sentence for the log
+    NodeId peer;                  // follow, rewind, clone, start (may be empty)
+    Names names;                  // promote, set_names
+    Timeline timeline;            // promote: the timeline it must come out on
+    std::vector<Branch> lineage;  // promote: so that known history files are in place; rewind: what is divergent
+    std::set<NodeId> members;     // slots
+    std::string reason;           // one sentence for the log
 };
 using Effect = std::variant<Send, Persist, Swap, Refresh, Arm, Command>;
 
-// ---- events -------------------------------------------------------------------------------------------------------------
+// ---- events
+// -------------------------------------------------------------------------------------------------------------
 struct CommandDone {
     std::uint64_t id = 0;
     bool ok = false;
@@ -132,17 +138,17 @@ struct Identity {
     NodeId id;
     Kind kind = Kind::data;
     std::uint64_t incarnation = 0;
-    Epoch floor;                       // as last persisted
-    Instant inherited_deadline;        // lease deadline that a dead predecessor of this agent left; Instant{} = none
+    Epoch floor;                 // as last persisted
+    Instant inherited_deadline;  // lease deadline that a dead predecessor of this agent left; Instant{} = none
 };
 
 // What status, explain and metrics show of this machine.
 struct Opinion {
     State state = State::fresh;
-    std::string reason;     // why it does what it does now, one sentence
-    Instant lease_deadline; // Instant{}: no lease
+    std::string reason;      // why it does what it does now, one sentence
+    Instant lease_deadline;  // Instant{}: no lease
     Epoch floor;
-    bool blocked = false;   // no leader, and no candidate that would keep every acknowledged commit
+    bool blocked = false;  // no leader, and no candidate that would keep every acknowledged commit
 };
 
 struct PeerSight {
@@ -164,6 +170,9 @@ class Node {
     std::vector<Effect> store_answer(Clock clock, StoreAnswer const& answer);
     // A newer record became known (watch, or a peer's copy).
     std::vector<Effect> learn(Clock clock, Record const& record);
+
+    // Tests only: break one rule on purpose, to show that the simulator notices.
+    void mutate(Mutation mutation);
 
     Opinion opinion() const;
     std::optional<Record> const& record() const;

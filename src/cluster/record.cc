@@ -16,9 +16,12 @@ void note(Record& record, NodeId const& author, std::int64_t unix_ms, std::strin
 
 Timing timing(Profile profile) {
     switch (profile) {
-        case Profile::lan: return {1500ms, 150ms};
-        case Profile::standard: return {2500ms, 250ms};
-        case Profile::wan: return {8000ms, 800ms};
+        case Profile::lan:
+            return {1500ms, 150ms};
+        case Profile::standard:
+            return {2500ms, 250ms};
+        case Profile::wan:
+            return {8000ms, 800ms};
     }
     return {8000ms, 800ms};
 }
@@ -42,7 +45,8 @@ bool is_ancestor(std::vector<Branch> const& lineage, Timeline timeline, Lsn lsn,
     if (found == lineage.end() || found->fate == Fate::burnt) return false;
     if (found->fate == Fate::planned) return !own.value.empty() && found->node == own;
     // The next live branch ends this timeline: whatever lies beyond its fork is not the cluster's.
-    auto const next = std::ranges::find_if(found + 1, lineage.end(), [](Branch const& b) { return b.fate == Fate::live; });
+    auto const next =
+        std::ranges::find_if(found + 1, lineage.end(), [](Branch const& b) { return b.fate == Fate::live; });
     return next == lineage.end() || lsn <= next->fork;
 }
 

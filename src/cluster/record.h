@@ -3,7 +3,6 @@
 #pragma once
 
 #include <boost/describe.hpp>
-
 #include <map>
 #include <optional>
 #include <set>
@@ -42,16 +41,17 @@ struct Tags {
     std::string domain;          // failure domain (rack, zone)
     int delayed_s = 0;           // recovery_min_apply_delay; a delayed member is neither promoted nor in the sync set
 };
-BOOST_DESCRIBE_STRUCT(Tags, (), (nofailover, nosync, noloadbalance, spare, analytics, clonefrom, priority, domain, delayed_s))
+BOOST_DESCRIBE_STRUCT(Tags, (),
+                      (nofailover, nosync, noloadbalance, spare, analytics, clonefrom, priority, domain, delayed_s))
 
 struct Member {
-    std::string name;      // unique in the cluster, for people
+    std::string name;  // unique in the cluster, for people
     Kind kind = Kind::data;
     std::string peer;      // host:port of the peer channel (mutual TLS)
     std::string api;       // host:port of the HTTP API
     std::string postgres;  // host:port of PostgreSQL; empty for a witness
     Tags tags;
-    std::string broken;    // why this member must not be promoted until a probe passes; empty when sound
+    std::string broken;  // why this member must not be promoted until a probe passes; empty when sound
 };
 BOOST_DESCRIBE_STRUCT(Member, (), (name, kind, peer, api, postgres, tags, broken))
 
@@ -94,9 +94,9 @@ struct HistoryEvent {
     std::uint64_t number = 0;
     std::int64_t unix_ms = 0;
     Epoch epoch;
-    NodeId node;        // who wrote it
-    std::string kind;   // leader, revoke, promote, sync, member, voter, mode, pause, setting, loss
-    std::string text;   // one sentence: what and why
+    NodeId node;       // who wrote it
+    std::string kind;  // leader, revoke, promote, sync, member, voter, mode, pause, setting, loss
+    std::string text;  // one sentence: what and why
 };
 BOOST_DESCRIBE_STRUCT(HistoryEvent, (), (number, unix_ms, epoch, node, kind, text))
 
@@ -107,16 +107,17 @@ BOOST_DESCRIBE_ENUM(Profile, lan, standard, wan)
 // Cluster-wide settings, changed by `pgkeel config set`.
 struct Settings {
     Mode mode = Mode::quorum;
-    std::uint32_t quorum = 1;                            // W: standbys that must have a commit
+    std::uint32_t quorum = 1;  // W: standbys that must have a commit
     Profile profile = Profile::lan;
-    std::uint64_t failover_lag_bytes_max = 16U << 20U;   // async: a candidate further behind is not promoted
-    int spare_grace_s = 60;                              // a lost member is replaced by a spare after this
+    std::uint64_t failover_lag_bytes_max = 16U << 20U;  // async: a candidate further behind is not promoted
+    int spare_grace_s = 60;                             // a lost member is replaced by a spare after this
     int promote_timeout_ms = 5000;
-    int evict_after_ms = 2000;                           // a sync member without flush progress leaves the set
-    std::map<std::string, std::string> postgres;         // postgresql.conf parameters for every node
+    int evict_after_ms = 2000;                    // a sync member without flush progress leaves the set
+    std::map<std::string, std::string> postgres;  // postgresql.conf parameters for every node
 };
-BOOST_DESCRIBE_STRUCT(Settings, (), (mode, quorum, profile, failover_lag_bytes_max, spare_grace_s, promote_timeout_ms,
-                                     evict_after_ms, postgres))
+BOOST_DESCRIBE_STRUCT(Settings, (),
+                      (mode, quorum, profile, failover_lag_bytes_max, spare_grace_s, promote_timeout_ms, evict_after_ms,
+                       postgres))
 
 struct Record {
     int format = 1;
@@ -137,8 +138,9 @@ struct Record {
     std::optional<Handover> handover;
     std::vector<HistoryEvent> history;
 };
-BOOST_DESCRIBE_STRUCT(Record, (), (format, cluster_id, name, system_id, revision, epoch, phase, leader, coordinator, paused,
-                                   members, voters, sync, lineage, settings, handover, history))
+BOOST_DESCRIBE_STRUCT(Record, (),
+                      (format, cluster_id, name, system_id, revision, epoch, phase, leader, coordinator, paused,
+                       members, voters, sync, lineage, settings, handover, history))
 
 std::string encode(Record const& record);
 Result<Record> decode_record(std::string_view text);

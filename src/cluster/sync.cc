@@ -7,7 +7,8 @@ namespace keel::cluster {
 namespace {
 
 std::uint32_t missing_from(std::set<NodeId> const& members, std::set<NodeId> const& from) {
-    return static_cast<std::uint32_t>(std::ranges::count_if(members, [&](NodeId const& id) { return !from.contains(id); }));
+    return static_cast<std::uint32_t>(
+        std::ranges::count_if(members, [&](NodeId const& id) { return !from.contains(id); }));
 }
 
 std::uint32_t minus(std::uint32_t a, std::uint32_t b) { return a > b ? a - b : 0; }
@@ -53,7 +54,8 @@ std::uint32_t coverage(Names const& names, SyncSet const& recorded, NodeId const
 }
 
 bool covers(std::vector<Names> const& possible, SyncSet const& recorded, NodeId const& leader) {
-    return std::ranges::all_of(possible, [&](Names const& n) { return coverage(n, recorded, leader) >= recorded.quorum; });
+    return std::ranges::all_of(possible,
+                               [&](Names const& n) { return coverage(n, recorded, leader) >= recorded.quorum; });
 }
 
 bool implies(SyncSet const& before, SyncSet const& after, NodeId const& leader) {
@@ -91,6 +93,11 @@ SyncStep plan_sync(SyncView const& view) {
     SyncSet lower = view.recorded;
     lower.quorum = 1;
     if (auto const step = step_towards(view, lower); step.kind != SyncStep::Kind::rest) return step;
+    // An unfinished change of the setting: back to what the record says, from where there is always a way.
+    Names const known = names_for(view.recorded, view.leader);
+    if (view.possible.size() != 1 || view.possible.front() != known) {
+        return {SyncStep::Kind::set_names, known, {}, "the setting returns to the recorded sync set"};
+    }
     return {SyncStep::Kind::wait, {}, {}, "no safe step"};
 }
 

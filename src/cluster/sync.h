@@ -21,16 +21,16 @@ struct SyncView {
     NodeId leader;
     SyncSet recorded;
     SyncSet wanted;
-    std::vector<Names> possible;        // settings that may be in force; one when a barrier has passed
-    Lsn settled_flush;                  // the leader's flush LSN, read after the last barrier
-    std::map<NodeId, Lsn> flushed;      // per standby
+    std::vector<Names> possible;    // settings that may be in force; one when a barrier has passed
+    Lsn settled_flush;              // the leader's flush LSN, read after the last barrier
+    std::map<NodeId, Lsn> flushed;  // per standby
 };
 
 struct SyncStep {
     enum class Kind { rest, wait, set_names, write_record };
     Kind kind = Kind::rest;
-    Names names;      // set_names
-    SyncSet record;   // write_record
+    Names names;     // set_names
+    SyncSet record;  // write_record
     std::string reason;
 };
 

@@ -1,0 +1,187 @@
+// The node as a follower: fenced while an election runs, else streaming from the leader, rewound or cloned when it must
+// be.
+#include <fmt/format.h>
+
+#include "cluster/node_mind.h"
+
+namespace keel::cluster {
+
+void Node::Mind::on_revoke(NodeId const& from, Revoke const& revoke) {
+    if (revoke.epoch < floor) return;
+    if (record && record->epoch == revoke.epoch && (record->leader == me() || record->phase == Phase::stable)) return;
+    raise_floor(revoke.epoch);
+    if (!revoked || revoked->epoch != revoke.epoch) grant_sent.reset();
+    revoked = Revoked{revoke.epoch, from, revoke.firm};
+    if (!record || record->epoch < revoke.epoch) must_refresh = true;
+    // A repeated question means that the answer may be lost.
+    if (grant_sent) {
+        send(from, *grant_sent);
+    }
+}
+
+Grant Node::Mind::make_grant() const {
+    Grant grant;
+    grant.epoch = revoked->epoch;
+    bool const copying = busy && (busy->verb == Verb::clone || busy->verb == Verb::rewind);
+    bool const no_server =
+        self.kind == Kind::witness || seen.server == Server::absent || seen.server == Server::unusable || copying;
+    bool const down = seen.server == Server::stopped && !copying;
+    bool const alone = seen.upstream.value.empty() && !seen.receiver &&
+                       !(busy && (busy->verb == Verb::follow || busy->verb == Verb::promote));
+    bool const cut = seen.server == Server::recovery && alone;
+    bool const fenced_off = no_server || down || cut || (seen.server == Server::starting && alone);
+    grant.vote = fenced_off && (!revoked->firm || promise.over(revoked->epoch, clock.now, time().lease) ||
+                                mutation == Mutation::soft_promises);
+    grant.fenced = down || cut;
+    grant.in_recovery = cut;
+    grant.whole = grant.fenced && seen.whole && !needs_rewind && !needs_clone;
+    grant.timeline = seen.timeline;
+    grant.fork = seen.fork;
+    grant.flush = seen.flush;
+    grant.replay = seen.replay;
+    return grant;
+}
+
+void Node::Mind::answer_revocation() {
+    if (!revoked || !record || revoked->epoch < floor) return;
+    if (record->epoch >= revoked->epoch && record->phase == Phase::stable) return;
+    Grant grant = make_grant();
+    if (!grant.vote && !grant.fenced) return;
+    // While replay goes on the report changes with every observation; only news of substance are worth a message.
+    Grant comparable = grant;
+    if (grant_sent) comparable.replay = grant_sent->replay;
+    if (grant_sent && comparable == *grant_sent) return;
+    grant_sent = grant;
+    send(revoked->coordinator, grant);
+}
+
+// Everything that may still take WAL from the old primary is cut off; a server that is down comes up without an
+// upstream, to be ready and to say how far its WAL reaches.
+void Node::Mind::stay_fenced() {
+    std::string const why = fmt::format("epoch {} is electing a primary", floor.value);
+    think(State::fenced, why);
+    if (busy) return;
+    bool const connected = !seen.upstream.value.empty() || seen.receiver;
+    // Who just stepped down leaves the processors to the one that takes over.
+    bool const hurry = !handing_over || clock.now - record_since > 4 * time().heartbeat;
+    if ((seen.server == Server::recovery || seen.server == Server::starting) && connected)
+        command(Verb::cut, why);
+    else if (seen.server == Server::stopped && idle() && hurry && !needs_clone && !needs_rewind)
+        command(Verb::start, why);
+}
+
+void Node::Mind::follow() {
+    if (seen.server == Server::primary) return;  // the fence is at work
+    if (record->epoch < floor) {
+        must_refresh = true;
+        stay_fenced();
+        return;
+    }
+    if (record->phase != Phase::stable) {
+        stay_fenced();
+        return;
+    }
+    if (record->paused && seen.server == Server::stopped) {
+        think(State::maintenance, "paused by the operator");
+        return;
+    }
+    if (copy_if_needed()) return;
+    stream_from_leader();
+}
+
+// Another node each time the former one failed: the preferred, the leader, then the others that stream.
+NodeId Node::Mind::copy_source() const {
+    std::vector<NodeId> sources;
+    Member const* self_member = member(me());
+    for (auto const& [id, other] : record->members) {
+        bool const preferred = !self_member->tags.clonefrom.empty() && other.name == self_member->tags.clonefrom;
+        if (preferred && id != me() && fresh_peer(id) && peers.at(id).last.running) sources.push_back(id);
+    }
+    if (fresh_peer(record->leader)) sources.push_back(record->leader);
+    for (auto const& [id, sight] : peers) {
+        bool const standby = sight.last.state == State::standby && sight.last.streaming && member(id) != nullptr;
+        if (standby && fresh_peer(id)) sources.push_back(id);
+    }
+    return sources.empty() ? NodeId{} : sources[copy_attempts % sources.size()];
+}
+
+bool Node::Mind::copy_if_needed() {
+    if (seen.server == Server::absent || seen.server == Server::unusable) needs_clone = true;
+    if (seen.server == Server::recovery && seen.settled && !seen.receiver && !needs_clone && !busy &&
+        !is_ancestor(record->lineage, seen.timeline, seen.replay)) {
+        needs_rewind = true;
+    }
+    if (!needs_clone && !needs_rewind) return false;
+    State const shown = needs_clone                            ? State::cloning
+                        : (busy && busy->verb == Verb::rewind) ? State::rewinding
+                                                               : State::diverged;
+    think(shown, needs_clone ? "its data directory must be copied anew"
+                             : fmt::format("its WAL on timeline {} at {} is not in the cluster's history",
+                                           seen.timeline.value, to_string(seen.replay)));
+    if (!idle()) return true;
+    Command filled;
+    if (server_up() || seen.server == Server::starting) {
+        command(Verb::stop, "stopped to be copied anew");
+        return true;
+    }
+    filled.lineage = record->lineage;
+    if (needs_clone) {
+        filled.peer = copy_source();
+        if (!filled.peer.value.empty())
+            command(Verb::clone, fmt::format("cloning from {}", name_of(filled.peer)), filled);
+    } else if (fresh_peer(record->leader) && peers.at(record->leader).last.leads == record->epoch) {
+        filled.peer = record->leader;
+        command(Verb::rewind, fmt::format("rewinding to {}'s history", name_of(record->leader)), filled);
+    }
+    return true;
+}
+
+void Node::Mind::stream_from_leader() {
+    Command filled;
+    filled.peer = record->leader;
+    std::string const why = fmt::format("{} leads epoch {}", name_of(record->leader), record->epoch.value);
+    think(State::standby,
+          seen.receiver ? "streams from " + name_of(record->leader) : "waits for WAL from " + name_of(record->leader));
+    if (seen.server == Server::stopped) {
+        think(State::standby, "is being started as a standby");
+        if (idle()) command(Verb::start, why, filled);
+        return;
+    }
+    if (seen.upstream != record->leader) {
+        if (idle() && server_up()) command(Verb::follow, why, filled);
+        return;
+    }
+    if (seen.receiver || !fresh_peer(record->leader))
+        unstreamed_since = {};
+    else if (unstreamed_since == Instant{})
+        unstreamed_since = clock.now;
+    // PostgreSQL's own words for WAL that the leader has recycled; nothing but a new copy helps.
+    bool const recycled = seen.problem.contains("has already been removed");
+    if (recycled && unstreamed_since != Instant{} && clock.now - unstreamed_since > 10s) needs_clone = true;
+    keep_slots();
+    keep_configuration();
+}
+
+void Node::Mind::keep_slots() {
+    if (!idle() || !server_up()) return;
+    std::set<NodeId> wanted;
+    for (auto const& [id, other] : record->members) {
+        if (id != me() && other.kind == Kind::data) wanted.insert(id);
+    }
+    if (wanted == seen.slots) return;
+    Command filled;
+    filled.members = wanted;
+    command(Verb::slots, "every data node keeps a slot for every other", filled);
+}
+
+void Node::Mind::keep_configuration() {
+    std::string now;
+    for (auto const& [key, value] : record->settings.postgres) now += key + '=' + value + '\n';
+    for (auto const& [id, other] : record->members) now += id.value + '@' + other.postgres + '\n';
+    if (Member const* own = member(me())) now += fmt::format("delay={}\n", own->tags.delayed_s);
+    if (now == configured || !idle() || !server_up()) return;
+    configured = now;
+    command(Verb::configure, "settings or members changed");
+}
+
+}  // namespace keel::cluster

@@ -1,0 +1,328 @@
+// The node as leader: takes office, keeps the lease, keeps the sync set true, hands over, and recovers from its
+// server's death.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "cluster/node_mind.h"
+
+namespace keel::cluster {
+
+namespace {
+constexpr std::uint64_t kNearBytes = 16U << 20U;  // a standby this close catches up in the time that a set change takes
+constexpr std::size_t kVotersMax = 7;
+}  // namespace
+
+void Node::Mind::lead() {
+    bool const may_serve = seen.server == Server::primary || record->phase == Phase::promoting;
+    if (may_serve && promotion_failed.empty()) renew();
+    if (Instant const until = deadline(); until > armed) {
+        armed = until;
+        out.push_back(Arm{until});
+    }
+    if (record->phase == Phase::promoting)
+        take_office();
+    else if (record->phase == Phase::stable && seen.server == Server::primary)
+        reign();
+    else if (record->phase == Phase::stable)
+        recover_leadership();
+}
+
+void Node::Mind::renew() {
+    if (renew_sent != Instant{} && clock.now - renew_sent < time().heartbeat) return;
+    renew_sent = clock.now;
+    lease.begin(record->epoch);
+    for (auto const& voter : record->voters)
+        send(voter, Renew{record->epoch, clock.now.time_since_epoch(), time().lease});
+}
+
+void Node::Mind::take_office() {
+    Duration const limit = std::chrono::milliseconds(record->settings.promote_timeout_ms);
+    Branch const& planned = record->lineage.back();
+    if (!promotion_failed.empty()) {
+        give_up_promotion(promotion_failed);
+        return;
+    }
+    think(State::promoting,
+          fmt::format("takes over in epoch {} on timeline {}", record->epoch.value, planned.timeline.value));
+    if (seen.server == Server::primary && !busy) {
+        if (seen.timeline == planned.timeline)
+            confirm();
+        else
+            give_up_promotion(fmt::format("the server came out on timeline {} and not {}", seen.timeline.value,
+                                          planned.timeline.value));
+        return;
+    }
+    if (busy && busy->verb == Verb::promote && clock.now - busy_since > limit) {
+        give_up_promotion(fmt::format("the promotion did not finish within {} ms", to_ms(limit)));
+        return;
+    }
+    if (clock.now - record_since > 2 * limit) {
+        give_up_promotion("could not take office in time");
+        return;
+    }
+    if (!idle()) return;
+    if (seen.server == Server::stopped) {
+        command(Verb::start, "is to be promoted");
+    } else if (seen.server == Server::recovery && (!seen.upstream.value.empty() || seen.receiver)) {
+        command(Verb::cut, "is to be promoted");
+    } else if (seen.server == Server::recovery && lease_holds()) {
+        Command filled;
+        filled.timeline = planned.timeline;
+        filled.names = names_at_promotion(*record, me());
+        filled.lineage = record->lineage;
+        possible_names = {filled.names};
+        command(Verb::promote, reason, filled);
+    } else if (seen.server == Server::recovery) {
+        reason += ", waits for a majority's promises";
+    }
+}
+
+void Node::Mind::confirm() {
+    think(State::gated, "is read-write, the record is still to say so");
+    Record next = *record;
+    Branch const mine = next.lineage.back();
+    bool after_parent = false;
+    for (auto& branch : next.lineage) {
+        if (branch.timeline == mine.timeline || branch.timeline == mine.parent)
+            branch.fate = Fate::live;
+        else if (after_parent)
+            branch.fate = Fate::burnt;
+        if (branch.timeline == mine.parent) after_parent = true;
+    }
+    next.lineage.back().fork = seen.fork;
+    next.phase = Phase::stable;
+    next.handover.reset();
+    next.members[me()].broken.clear();
+    swap(std::move(next), "leader",
+         fmt::format("{} leads epoch {} on timeline {}, from {}", name_of(me()), record->epoch.value,
+                     mine.timeline.value, to_string(seen.fork)));
+}
+
+// The next candidate gets its turn under a newer epoch; our half-made timeline stays on record, so its number is never
+// used again.
+void Node::Mind::give_up_promotion(std::string why) {
+    promotion_failed = why;
+    if (!record || record->leader != me() || record->phase != Phase::promoting) {
+        promotion_failed.clear();
+        return;
+    }
+    think(State::broken, why);
+    bool const may_be_primary =
+        seen.server == Server::primary || seen.server == Server::starting || (busy && busy->verb == Verb::promote);
+    if (may_be_primary && !(busy && busy->verb == Verb::kill)) command(Verb::kill, why);
+    if (swapping || refreshing || must_refresh) return;
+    Record next = *record;
+    next.epoch.value = std::max(record->epoch.value, floor.value) + 1;
+    next.phase = Phase::revoking;
+    next.leader = {};
+    next.coordinator = me();
+    next.members[me()].broken = why;
+    swap(std::move(next), "revoke", name_of(me()) + ": " + why);
+}
+
+void Node::Mind::recover_leadership() {
+    bool const ending = busy && (busy->verb == Verb::kill || busy->verb == Verb::stop || busy->verb == Verb::promote);
+    if (ending) {
+        think(handing_over ? State::stepping_down : State::expired, reason);
+        return;
+    }
+    think(handing_over ? State::stepping_down : State::restarting,
+          handing_over ? "handed over" : "its server is down; it gave the lease back");
+    if (record->paused && !handing_over) {
+        think(State::maintenance, "its server is down; paused by the operator");
+        return;
+    }
+    released.insert(record->epoch);
+    promise.release(record->epoch);
+    if (released_sent == Instant{} || clock.now - released_sent >= time().heartbeat) {
+        released_sent = clock.now;
+        broadcast(Release{record->epoch});
+    }
+    if (handing_over) {
+        std::string const to = record->handover ? name_of(record->handover->target) : "";
+        take_epoch("switchover" + (to.empty() ? "" : " to " + to));
+        return;
+    }
+    if (seen.server == Server::stopped && idle())
+        command(Verb::start, "restarts as a standby, to be elected again or to follow");
+}
+
+void Node::Mind::reign() {
+    promotion_failed.clear();
+    think(State::primary, fmt::format("leads epoch {} with the lease", record->epoch.value));
+    if (possible_names.empty()) {  // an adopted server: whatever the record and the file say may be in force
+        possible_names = {names_for(record->sync, me())};
+        if (seen.names != possible_names.front()) possible_names.push_back(seen.names);
+        settled_flush = seen.flush;
+    }
+    if (hand_over()) return;
+    if (keep_sync()) return;
+    if (keep_voters()) return;
+    if (keep_members()) return;
+    keep_slots();
+    keep_configuration();
+}
+
+bool Node::Mind::hand_over() {
+    if (busy && busy->verb == Verb::stop && handing_over) {
+        think(State::stepping_down, "hands over");
+        return true;
+    }
+    if (!record->handover || clock.unix_ms < record->handover->at_unix_ms || !idle()) return false;
+    NodeId const& target = record->handover->target;
+    auto const usable = [&](Sender const& sender) {
+        Member const* one = member(sender.node);
+        bool const named = target.value.empty() || target == sender.node;
+        return named && one != nullptr && may_be_promoted(*one) && sender.streaming && fresh_peer(sender.node) &&
+               sender.flush.value + kNearBytes >= seen.flush.value;
+    };
+    if (std::ranges::none_of(seen.senders, usable)) {
+        Record next = *record;
+        next.handover.reset();
+        swap(std::move(next), "handover",
+             target.value.empty()
+                 ? "switchover refused: no standby streams close enough behind"
+                 : fmt::format("switchover refused: {} does not stream close enough behind, or may not be promoted",
+                               name_of(target)));
+        return false;
+    }
+    handing_over = true;
+    think(State::stepping_down, "hands over");
+    command(Verb::stop, "switchover");
+    return true;
+}
+
+void Node::Mind::watch_progress() {
+    if (!record || seen.server != Server::primary) return;
+    for (auto const& [id, one] : record->members) {
+        auto& known = progress[id];
+        auto const sender = std::ranges::find(seen.senders, id, &Sender::node);
+        if (known.moved == Instant{}) known.moved = clock.now;
+        if (sender == seen.senders.end()) {
+            known.steady = {};
+            continue;
+        }
+        if (sender->flush > known.flush || sender->flush >= seen.flush) known.moved = clock.now;
+        known.flush = sender->flush;
+        bool const near = sender->streaming && sender->flush.value + kNearBytes >= seen.flush.value;
+        if (!near)
+            known.steady = {};
+        else if (known.steady == Instant{})
+            known.steady = clock.now;
+    }
+}
+
+SyncSet Node::Mind::wanted_sync() {
+    Settings const& settings = record->settings;
+    SyncSet wanted{settings.mode, {}, settings.quorum, me()};
+    Duration const patience = std::chrono::milliseconds(settings.evict_after_ms);
+    std::vector<NodeId> lost;
+    for (auto const& [id, one] : record->members) {
+        if (id == me() || !sync_eligible(one)) continue;
+        auto const& known = progress[id];
+        bool const in = record->sync.members.contains(id);
+        bool const stays = in && clock.now - known.moved <= patience;
+        bool const joins = known.steady != Instant{} && clock.now - known.steady >= patience / 4 &&
+                           clock.now - known.moved <= patience;
+        if (stays || joins)
+            wanted.members.insert(id);
+        else
+            lost.push_back(id);
+    }
+    if (settings.mode == Mode::strict) {
+        // Never degrades: the missing stay in, those already in first, and writes wait for them.
+        std::ranges::partition(lost, [&](NodeId const& id) { return record->sync.members.contains(id); });
+        for (auto const& id : lost) {
+            if (wanted.members.size() < settings.quorum) wanted.members.insert(id);
+        }
+    }
+    if (settings.mode == Mode::async || wanted.members.empty()) return {settings.mode, {me()}, 1, me()};
+    if (settings.mode == Mode::quorum)
+        wanted.quorum = std::min(settings.quorum, static_cast<std::uint32_t>(wanted.members.size()));
+    return wanted;
+}
+
+bool Node::Mind::keep_sync() {
+    SyncView view{me(), record->sync, wanted_sync(), possible_names, settled_flush, {}};
+    for (auto const& sender : seen.senders) view.flushed[sender.node] = sender.flush;
+    if (mutation == Mutation::skip_catch_up) view.settled_flush = {};
+    SyncStep step = plan_sync(view);
+    if (mutation == Mutation::sync_order_reversed && view.wanted != view.recorded)
+        step = {SyncStep::Kind::write_record, {}, view.wanted, "mutation"};
+    if (step.kind == SyncStep::Kind::set_names && idle()) {
+        if (std::ranges::find(possible_names, step.names) == possible_names.end()) possible_names.push_back(step.names);
+        Command filled;
+        filled.names = step.names;
+        command(Verb::set_names, step.reason, filled);
+        return true;
+    }
+    if (step.kind == SyncStep::Kind::write_record && !swapping && !(busy && busy->verb == Verb::set_names)) {
+        Record next = *record;
+        next.sync = step.record;
+        std::string members;
+        for (auto const& id : step.record.members) members += (members.empty() ? "" : ", ") + name_of(id);
+        swap(std::move(next), "sync", fmt::format("{} of {{{}}} must have a commit", step.record.quorum, members));
+        return true;
+    }
+    return step.kind != SyncStep::Kind::rest && step.kind != SyncStep::Kind::wait;
+}
+
+// An odd number of voters, one change at a time, and the next only when the lease holds under the present set.
+bool Node::Mind::keep_voters() {
+    std::vector<NodeId> eligible{me()};
+    for (auto const& [id, one] : record->members) {
+        if (id != me() && !one.tags.spare && record->voters.contains(id)) eligible.push_back(id);
+    }
+    for (auto const& [id, one] : record->members) {
+        if (id != me() && !one.tags.spare && !record->voters.contains(id) && fresh_peer(id)) eligible.push_back(id);
+    }
+    std::size_t const count = std::min(kVotersMax, eligible.size());
+    std::set<NodeId> const wanted(eligible.begin(),
+                                  eligible.begin() + static_cast<std::ptrdiff_t>(count % 2 == 1 ? count : count - 1));
+    Record next = *record;
+    for (auto const& id : wanted) {
+        if (record->voters.contains(id)) continue;
+        next.voters.insert(id);
+        swap(std::move(next), "voter", name_of(id) + " votes from now on");
+        return true;
+    }
+    for (auto const& id : record->voters) {
+        if (wanted.contains(id)) continue;
+        next.voters.erase(id);
+        swap(std::move(next), "voter", name_of(id) + " votes no longer");
+        return true;
+    }
+    return false;
+}
+
+bool Node::Mind::keep_members() {
+    Duration const grace = std::chrono::seconds(record->settings.spare_grace_s);
+    NodeId lost, spare;
+    for (auto const& [id, one] : record->members) {
+        if (id == me()) continue;
+        bool const heard = fresh_peer(id);
+        bool const streams = heard && peers[id].last.state == State::standby && peers[id].last.streaming;
+        if (one.tags.spare && streams && spare.value.empty()) spare = id;
+        Instant const last = peers.contains(id) ? peers[id].heard : record_since;
+        if (one.kind == Kind::data && !one.tags.spare && !heard && clock.now - std::max(last, record_since) > grace)
+            lost = id;
+        auto& since = sound_since[id];
+        if (!streams) since = clock.now;
+        if (!one.broken.empty() && streams && clock.now - since > 30s) {
+            Record next = *record;
+            next.members[id].broken.clear();
+            swap(std::move(next), "member", name_of(id) + " has been sound for 30 s and may be promoted again");
+            return true;
+        }
+    }
+    if (lost.value.empty() || spare.value.empty()) return false;
+    Record next = *record;
+    next.members[spare].tags.spare = false;
+    next.members[lost].tags.spare = true;
+    swap(std::move(next), "member",
+         fmt::format("the spare {} takes the place of {}, which is lost", name_of(spare), name_of(lost)));
+    return true;
+}
+
+}  // namespace keel::cluster

@@ -1,0 +1,157 @@
+// The inside of cluster::Node: its state, and the parts of the decision, one file each: fence and observe (node.cc),
+// follow (mind_follow.cc), elect (mind_elect.cc), lead (mind_lead.cc). Private to this folder.
+#pragma once
+
+#include "cluster/election.h"
+#include "cluster/lease.h"
+#include "cluster/mutation.h"
+#include "cluster/node.h"
+#include "cluster/sync.h"
+
+namespace keel::cluster {
+
+struct Node::Mind {
+    // ---- who we are, and what is durable
+    Identity self;
+    Clock clock;
+    Mutation mutation = Mutation::none;
+    Epoch floor;  // durable: no help for an older epoch
+
+    // ---- what we know
+    std::optional<Record> record;
+    Instant record_since;  // when this epoch and phase were first seen here
+    Observation seen;
+    std::map<NodeId, PeerSight> peers;
+    Instant started;
+    Instant leader_heard;  // the leader of `record`, with its lease
+    std::set<Epoch> released;
+
+    // ---- what is under way
+    std::optional<Command> busy;
+    Instant busy_since;
+    std::uint64_t next_command = 1;
+    bool swapping = false;
+    bool must_refresh = true;
+    bool refreshing = false;
+    Instant refresh_after;
+    std::vector<Effect> out;
+    std::uint64_t sequence = 0;
+    Instant heartbeat_sent, renew_sent, revoke_sent;
+
+    // ---- as a voter and fenced node
+    Promise promise;
+    struct Revoked {
+        Epoch epoch;
+        NodeId coordinator;
+        bool firm = true;
+    };
+    std::optional<Revoked> revoked;
+    std::optional<Grant> grant_sent;
+
+    // ---- as coordinator
+    std::map<NodeId, Grant> grants;
+    Lsn last_known_flush;
+    Instant suspected_since;
+
+    // ---- as leader
+    Lease lease;
+    Instant inherited_deadline;
+    std::vector<Names> possible_names;
+    Lsn settled_flush;
+    bool handing_over = false;     // stepping down on purpose
+    std::string promotion_failed;  // why; empty while it has not
+    Instant armed;                 // the deadline last told to the guardian
+    Instant released_sent;
+    struct Progress {
+        Lsn flush;
+        Instant moved;   // when it last advanced or was level with us
+        Instant steady;  // streaming since; Instant{}: it is not
+    };
+    std::map<NodeId, Progress> progress;
+    std::map<NodeId, Instant> sound_since;
+
+    // ---- as follower
+    bool needs_rewind = false;
+    bool needs_clone = false;
+    unsigned copy_attempts = 0;
+    Instant not_before;  // back-off after a failed command
+    Instant unstreamed_since;
+    std::string configured;  // what the server's configuration was last generated from
+
+    // ---- what we say
+    State state = State::fresh;
+    std::string reason;
+    bool blocked = false;
+
+    Mind(Identity identity, Clock start);
+
+    // node.cc
+    void on_message(NodeId const& from, Message const& message);
+    void on_observation(Observation const& observation);
+    void on_command_done(CommandDone const& done);
+    void on_record(Record const& newer);
+    void advance();
+    void raise_floor(Epoch epoch);
+    void send(NodeId const& to, Message message);
+    void broadcast(Message const& message);
+    void command(Verb verb, std::string why, Command filled = {});
+    void swap(Record next, std::string kind, std::string text);
+    void think(State next, std::string why);
+    void gossip();
+    void refresh();
+    bool fence();
+    bool failed_back_off(CommandDone const& done);
+    Heartbeat heartbeat() const;
+
+    // facts
+    Timing time() const;
+    bool fresh_peer(NodeId const& id) const;  // heard within four heartbeats
+    bool is_leader() const;                   // by the newest record, and not revoked since
+    Instant deadline() const;                 // of our lease; Instant{}: none
+    bool lease_holds() const { return clock.now < deadline(); }
+    bool serving() const;  // leads, with lease and confirmed server
+    bool server_up() const { return seen.server == Server::recovery || seen.server == Server::primary; }
+    bool idle() const { return !busy && clock.now >= not_before; }
+    std::string name_of(NodeId const& id) const;
+    NodeId me() const { return self.id; }
+    Member const* member(NodeId const& id) const;
+
+    // mind_follow.cc
+    void on_revoke(NodeId const& from, Revoke const& revoke);
+    void follow();
+    void stay_fenced();
+    void answer_revocation();
+    Grant make_grant() const;
+    bool copy_if_needed();
+    void stream_from_leader();
+    NodeId copy_source() const;
+    void keep_slots();
+    void keep_configuration();
+
+    // mind_elect.cc
+    void elect();
+    void coordinate();
+    bool suspects_leader(std::string& why) const;
+    bool term_is_stuck(std::string& why) const;
+    Duration my_turn() const;
+    Prospect outlook() const;
+    void take_epoch(std::string why);
+    void appoint();
+
+    // mind_lead.cc
+    void lead();
+    void renew();
+    void take_office();
+    void confirm();
+    void give_up_promotion(std::string why);
+    void reign();
+    bool hand_over();
+    void recover_leadership();
+    bool keep_sync();
+    SyncSet wanted_sync();
+    void watch_progress();
+    bool keep_voters();
+    bool keep_members();
+};
+
+}  // namespace keel::cluster
