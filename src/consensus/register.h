@@ -173,15 +173,15 @@ Durable genesis(NodeId const& node, Seat seat, std::string text);
 // ---- proposer
 // --------------------------------------------------------------------------------------------------------
 enum class Outcome {
-    done,      // read: `value` stood at some moment of the operation; swap: it happened
-    conflict,  // it did not happen and never will; `value` stands instead
+    done,      // read: this value stood at some moment of the operation; swap: it happened
+    conflict,  // it did not happen and never will; the value given stands instead
     not_done,  // given up before anything could have happened, and nothing will
     unknown,   // may have happened, or may still
     refused,   // more than one voter added or removed, or none left; nothing was sent
 };
 struct Finish {
     Outcome outcome = Outcome::unknown;
-    std::optional<Value> value;
+    std::optional<Learned> chosen;  // done, conflict: the value that stands
 };
 struct Step {
     std::vector<std::pair<NodeId, Message>> send;
@@ -202,10 +202,12 @@ using Answers = std::map<NodeId, Answer>;
 bool has_quorum(Value const& value, Answers const& answers);
 // The answer with the highest accepted ballot; null when nobody has a value.
 Answer const* newest(Answers const& answers);
-// A proposer's two rules; others than these are for tests which show that weaker ones lose writes.
+// A proposer's rules; others than these are for tests, which show that weaker ones lose writes.
 struct Rules {
     bool (*has_quorum)(Value const&, Answers const&) = &consensus::has_quorum;
     Answer const* (*newest)(Answers const&) = &consensus::newest;
+    bool settle_first = true;         // no child of a change of voters that is not known to be chosen
+    std::size_t changes_at_once = 1;  // voters added and removed; the proof does not rest on it
 };
 
 // One operation at a time. `nonce` must differ from that of every earlier instance of this node: draw 64 random bits.
@@ -237,10 +239,10 @@ class Proposer {
     struct Operation {
         Kind kind = Kind::read;
         std::uint64_t expected = 0;
-        std::string text;
-        std::set<NodeId> voters;
+        std::string text = {};
+        std::set<NodeId> voters = {};
         Seat seat = 0;
-        std::string id;
+        std::string id = {};
         bool sent = false;  // an accept with this write has left
     };
     struct Ready {  // a majority promised `ballot` when it accepted `base`
@@ -252,18 +254,21 @@ class Proposer {
     Step attempt_now();
     Step peek();
     Step prepare();
-    Step propose(Value base);
+    Step propose(Value const& base);
     Step peeked();
     Step prepared();
     Step accepted();
     Step pause();
-    Step finish(Outcome outcome, std::optional<Value> value);
-    Step judge(Value const& chosen);
-    std::optional<Value> child(Value const& base) const;
-    std::set<NodeId> added(Value const& base) const;
-    bool asks(Value const& value, Step& step, Message const& message);
-    void next_ballot();
-    void saw(Ballot const& ballot);
+    Step ask_again();
+    Step finish(Outcome outcome, std::optional<Learned> chosen);
+    Outcome outcome_of(Value const& chosen) const;
+    bool changes(Value const& base) const;
+    bool lacks_seats(Value const& base) const;
+    bool too_many_changes(Value const& base) const;
+    bool is_hopeless(Value const& value) const;
+    Value child(Value const& base) const;
+    void ask(Value const& value, Step& step);
+    Message question() const;
 
     NodeId self_;
     std::uint64_t nonce_;
