@@ -45,11 +45,12 @@ auto preference(Record const& record, NodeId const& id) {
 }  // namespace
 
 bool sync_eligible(Member const& member) {
-    return member.kind == Kind::data && !member.tags.nosync && !member.tags.spare && member.tags.delayed_s == 0;
+    return member.kind == Kind::data && !member.tags.nosync && !member.tags.spare && member.tags.delayed_s == 0 &&
+           !member.leaving;
 }
 
 bool may_be_promoted(Member const& member) {
-    return member.kind == Kind::data && !member.tags.nofailover && member.tags.delayed_s == 0;
+    return member.kind == Kind::data && !member.tags.nofailover && member.tags.delayed_s == 0 && !member.leaving;
 }
 
 bool promises_are_firm(Record const& record) {
@@ -88,7 +89,8 @@ Tally tally(Record const& record, Ballot const& ballot) {
 }
 
 Choice choose(Record const& record, Ballot const& ballot) {
-    Tally const count = tally(record, ballot);
+    Tally count = tally(record, ballot);
+    if (ballot.mutation == Mutation::compare_lsn_only) count.safe.epoch = {};
     if (!count.majority) return {{}, "no majority of voters is free to elect", false};
     bool const async = record.sync.mode == Mode::async;
     if (!count.covered && !async && !forced(record)) {

@@ -43,7 +43,7 @@ Grant Node::Mind::make_grant() const {
 }
 
 void Node::Mind::answer_revocation() {
-    if (!revoked || !record || revoked->epoch < floor) return;
+    if (!revoked || !record || revoked->epoch < floor || is_leader()) return;
     if (record->epoch >= revoked->epoch && record->phase == Phase::stable) return;
     Grant grant = make_grant();
     if (!grant.vote && !grant.fenced) return;

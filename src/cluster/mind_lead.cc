@@ -177,14 +177,16 @@ bool Node::Mind::hand_over() {
         return named && one != nullptr && may_be_promoted(*one) && sender.streaming && fresh_peer(sender.node) &&
                sender.flush.value + kNearBytes >= seen.flush.value;
     };
-    if (std::ranges::none_of(seen.senders, usable)) {
+    std::string refused = handover_failed;
+    if (refused.empty() && std::ranges::none_of(seen.senders, usable)) {
+        refused = fmt::format("switchover refused: {} close enough behind, or may not be promoted",
+                              target.value.empty() ? "no standby streams" : name_of(target) + " does not stream");
+    }
+    if (!refused.empty()) {
         Record next = *record;
         next.handover.reset();
-        swap(std::move(next), "handover",
-             target.value.empty()
-                 ? "switchover refused: no standby streams close enough behind"
-                 : fmt::format("switchover refused: {} does not stream close enough behind, or may not be promoted",
-                               name_of(target)));
+        swap(std::move(next), "handover", refused);
+        if (swapping) handover_failed.clear();
         return false;
     }
     handing_over = true;
@@ -272,10 +274,11 @@ bool Node::Mind::keep_sync() {
 bool Node::Mind::keep_voters() {
     std::vector<NodeId> eligible{me()};
     for (auto const& [id, one] : record->members) {
-        if (id != me() && !one.tags.spare && record->voters.contains(id)) eligible.push_back(id);
+        if (id != me() && !one.tags.spare && !one.leaving && record->voters.contains(id)) eligible.push_back(id);
     }
     for (auto const& [id, one] : record->members) {
-        if (id != me() && !one.tags.spare && !record->voters.contains(id) && fresh_peer(id)) eligible.push_back(id);
+        bool const stranger = id != me() && !one.tags.spare && !one.leaving && !record->voters.contains(id);
+        if (stranger && fresh_peer(id)) eligible.push_back(id);
     }
     std::size_t const count = std::min(kVotersMax, eligible.size());
     std::set<NodeId> const wanted(eligible.begin(),
@@ -307,6 +310,12 @@ bool Node::Mind::keep_members() {
         Instant const last = peers.contains(id) ? peers[id].heard : record_since;
         if (one.kind == Kind::data && !one.tags.spare && !heard && clock.now - std::max(last, record_since) > grace)
             lost = id;
+        if (one.leaving && !record->voters.contains(id) && !record->sync.members.contains(id)) {
+            Record next = *record;
+            next.members.erase(id);
+            swap(std::move(next), "member", one.name + " left the cluster");
+            return true;
+        }
         auto& since = sound_since[id];
         if (!streams) since = clock.now;
         if (!one.broken.empty() && streams && clock.now - since > 30s) {

@@ -22,7 +22,8 @@ Node::Mind::Mind(Identity identity, Clock start)
       floor(self.floor),
       started(start.now),
       promise(start.now),
-      inherited_deadline(self.inherited_deadline) {
+      inherited_deadline(self.inherited_deadline),
+      armed(self.inherited_deadline) {
     if (self.kind == Kind::witness) state = State::witness;
 }
 
@@ -207,6 +208,7 @@ void Node::Mind::on_record(Record const& newer) {
     }
     if (new_epoch) {
         grants.clear();
+        promotion_failed.clear();
         possible_names.clear();
         progress.clear();
         if (!first) inherited_deadline = {};
@@ -260,6 +262,12 @@ void Node::Mind::on_command_done(CommandDone const& done) {
             } else {
                 possible_names = {finished.names};
                 settled_flush = done.seen.flush;
+            }
+            break;
+        case Verb::stop:
+            if (failed && handing_over && seen.server == Server::primary) {
+                handing_over = false;
+                handover_failed = "switchover called off: " + done.text;
             }
             break;
         case Verb::rewind:
@@ -320,12 +328,10 @@ void Node::Mind::advance() {
     }
     answer_revocation();
     elect();
-    if (!busy && seen.server != Server::primary && !is_leader()) {
-        if (inherited_deadline != Instant{} || lease.epoch() != Epoch{}) {
-            inherited_deadline = {};
-            lease.begin(Epoch{});
-            out.push_back(Arm{});
-        }
+    bool const taking_over = is_leader() && record->phase == Phase::promoting;
+    if (armed != Instant{} && !busy && seen.server != Server::primary && !taking_over) {
+        armed = inherited_deadline = {};
+        out.push_back(Arm{});
     }
     gossip();
 }

@@ -59,6 +59,7 @@ struct Node::Mind {
     std::vector<Names> possible_names;
     Lsn settled_flush;
     bool handing_over = false;     // stepping down on purpose
+    std::string handover_failed;   // why; empty while it has not
     std::string promotion_failed;  // why; empty while it has not
     Instant armed;                 // the deadline last told to the guardian
     Instant released_sent;

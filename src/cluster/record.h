@@ -51,9 +51,10 @@ struct Member {
     std::string api;       // host:port of the HTTP API
     std::string postgres;  // host:port of PostgreSQL; empty for a witness
     Tags tags;
-    std::string broken;  // why this member must not be promoted until a probe passes; empty when sound
+    std::string broken;    // why this member must not be promoted until a probe passes; empty when sound
+    bool leaving = false;  // asked to leave: the leader takes it out of the sync set, the voters, and then the members
 };
-BOOST_DESCRIBE_STRUCT(Member, (), (name, kind, peer, api, postgres, tags, broken))
+BOOST_DESCRIBE_STRUCT(Member, (), (name, kind, peer, api, postgres, tags, broken, leaving))
 
 // The standbys that may acknowledge commits, and how many must. {leader} with quorum 1 means: nobody but the leader is
 // known to hold every acknowledged commit. Any |members| - quorum + 1 fenced members hold all of them.
