@@ -38,10 +38,10 @@ class Scope {
     // Runs `make()` again and again until the scope is cancelled, waiting after each end (longer after each failure).
     void supervise(std::string name, std::function<Task<void>()> make, Backoff backoff = {});
 
-    // Asks every child to end; returns at once. Children spawned later end at their first co_await.
+    // Asks every child to end; returns at once. Afterwards spawn and supervise do nothing.
     void cancel();
     bool cancelled() const;
-    // cancel(), then waits until every child has ended.
+    // cancel(), then waits until every child has ended. Not from a child of this scope.
     Task<void> close();
 
     std::size_t running() const;
@@ -69,9 +69,6 @@ struct Timed {
     bool ended = false;
 };
 
-// Waits for `done` at most `limit`, not throwing on cancellation; true when the wait ended by itself before `limit`.
-Task<bool> wait_bounded(Event& done, bool const& ended, Duration limit);
-
 }  // namespace detail
 
 // `task`, cancelled when `limit` has passed: then Code::timeout. It always waits for the task's end, so the task may
@@ -79,6 +76,7 @@ Task<bool> wait_bounded(Event& done, bool const& ended, Duration limit);
 template <class T>
 Task<Result<T>> with_timeout(Duration limit, Task<Result<T>> task) {
     auto const executor = co_await asio::this_coro::executor;
+    auto const shield = co_await Shield::raise();
     auto const timed = std::make_shared<detail::Timed<T>>(executor);
     asio::co_spawn(
         executor, std::move(task),
@@ -88,14 +86,14 @@ Task<Result<T>> with_timeout(Duration limit, Task<Result<T>> task) {
             timed->ended = true;
             timed->done.notify();
         }));
-    bool const in_time = co_await detail::wait_bounded(timed->done, timed->ended, limit);
-    if (!in_time) {
-        timed->cancel.emit(asio::cancellation_type::all);
-        while (!timed->ended) co_await timed->done.wait_uncancelled();
-        if (!timed->thrown && timed->result && *timed->result) co_return std::move(*timed->result);
+    bool const in_time = co_await timed->done.wait_quietly(limit);
+    if (!timed->ended) timed->cancel.emit(asio::cancellation_type::all);
+    while (!timed->ended) co_await timed->done.wait_uncancelled();
+    co_await shield.lower();
+    if (timed->thrown && (in_time || !is_cancelled(timed->thrown))) std::rethrow_exception(timed->thrown);
+    if (!in_time && (timed->thrown || !*timed->result)) {
         co_return fail(Code::timeout, "no answer within " + std::to_string(to_ms(limit)) + " ms");
     }
-    if (timed->thrown) std::rethrow_exception(timed->thrown);
     co_return std::move(*timed->result);
 }
 

@@ -1,0 +1,18 @@
+#include "runtime/signals.h"
+
+#include <boost/asio/signal_set.hpp>
+#include <csignal>
+
+namespace keel::runtime {
+
+struct Signals::State {
+    explicit State(Io& io) : set(io, SIGTERM, SIGINT, SIGHUP) {}
+    asio::signal_set set;
+};
+
+Signals::Signals(Io& io) : state_(std::make_unique<State>(io)) { std::signal(SIGPIPE, SIG_IGN); }
+Signals::~Signals() = default;
+
+Task<int> Signals::next() { co_return co_await state_->set.async_wait(asio::use_awaitable); }
+
+}  // namespace keel::runtime
