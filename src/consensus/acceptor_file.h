@@ -22,7 +22,7 @@ class AcceptorFile {
         Seat seat = 0;
         Durable durable;
     };
-    // The largest body; a larger one is refused with Code::exhausted.
+    // Head and body; a larger one is refused with Code::exhausted.
     static constexpr std::size_t kSlotBytes = 512U << 10U;
 
     // Creates the file with `content`, all or nothing: beside, fsynced, renamed. Fails when there is one already.

@@ -1,7 +1,6 @@
 // The record in this process's memory: for tests of what stands above a store.
 #pragma once
 
-#include <deque>
 #include <optional>
 
 #include "consensus/store.h"

@@ -89,7 +89,7 @@ Proposer::Proposer(NodeId self, std::uint64_t nonce, Rules rules)
     : self_(std::move(self)), nonce_(nonce), rules_(rules) {}
 
 void Proposer::believe(Learned const& learned) {
-    counter_ = std::max(counter_, learned.ballot.counter);
+    counter_ = std::max(counter_, learned.ballot.counter + 1);  // its `next` was promised too
     if (!belief_ || belief_->ballot < learned.ballot) belief_ = learned;
 }
 
@@ -189,7 +189,7 @@ Step Proposer::accepted() {
     if (!rules_.has_quorum(proposal_, answers_)) return {};
     known_chosen_ = proposal_;
     ready_ = Ready{next_, proposal_};
-    Learned const learned{next_, proposal_};
+    Learned const learned{ballot_, proposal_};
     believe(learned);
     Step step;
     if (changes(proposal_)) {
@@ -328,6 +328,12 @@ Value Proposer::child(Value const& base) const {
     value.writes.push_back(operation_.id);
     if (value.writes.size() > kWritesKept) value.writes.erase(value.writes.begin());
     return value;
+}
+
+std::set<NodeId> Proposer::silent() const {
+    auto nodes = asked_;
+    std::erase_if(nodes, [&](NodeId const& node) { return answers_.contains(node) || refused_.contains(node); });
+    return nodes;
 }
 
 Message Proposer::question() const {

@@ -132,7 +132,7 @@ struct Refused {
     Ballot promised;  // because of this one
 };
 BOOST_DESCRIBE_STRUCT(Refused, (), (ballot, promised))
-struct Learned {  // chosen; `ballot` is the highest one promised along with it
+struct Learned {  // chosen in this ballot
     static constexpr char const* kType = "learned";
     Ballot ballot;
     Value value;
@@ -231,6 +231,8 @@ class Proposer {
     Step give_up();
 
     bool busy() const { return phase_ != Phase::idle; }
+    // Whom the present round still waits for; for people.
+    std::set<NodeId> silent() const;
     unsigned attempt() const { return attempt_; }  // of this operation, for the back-off and for people
 
   private:
