@@ -35,7 +35,7 @@ class HttpStream {
 struct HttpResponse {
     int status = 200;
     std::string content_type = "application/json";
-    std::string body;
+    std::string body = {};
     std::map<std::string, std::string> headers = {};
     // When set, body is ignored: chunked, until the task ends. It is cancelled when the server closes.
     std::function<Task<void>(HttpStream&)> stream = {};
@@ -55,6 +55,7 @@ struct HttpLimits {
 class HttpServer {
   public:
     HttpServer(Io& io, HttpHandler handler, HttpLimits limits = {});
+    // As of runtime::Scope: co_await close() first, or destroy it when `io` no longer runs.
     ~HttpServer();
 
     // Address and port (0: any free one; see port()). With a TLS context a first byte 0x16 begins TLS, anything else is

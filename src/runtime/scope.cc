@@ -82,7 +82,9 @@ Task<void> run_again_and_again(std::shared_ptr<Scope::State> state, std::shared_
 
 Scope::Scope(Io& io) : state_(std::make_shared<State>(io)) {}
 
-Scope::~Scope() {
+Scope::~Scope() { drain(); }
+
+void Scope::drain() {
     if (state_->children.empty()) return;
     KEEL_ASSERT(!state_->io.get_executor().running_in_this_thread());
     cancel();

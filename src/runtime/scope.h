@@ -26,8 +26,7 @@ struct LoopCount {
 class Scope {
   public:
     explicit Scope(Io& io);
-    // Cancels what still runs and runs `io` until it has ended; inside a handler of `io` nothing may be left (assert):
-    // co_await close() first.
+    // drain()
     ~Scope();
     Scope(Scope const&) = delete;
     Scope& operator=(Scope const&) = delete;
@@ -43,6 +42,9 @@ class Scope {
     bool cancelled() const;
     // cancel(), then waits until every child has ended. Not from a child of this scope.
     Task<void> close();
+    // Where nobody can co_await: cancels what still runs and runs `io` until it has ended. Inside a handler of `io`
+    // nothing may be left (assert): close() first.
+    void drain();
 
     std::size_t running() const;
     std::map<std::string, LoopCount> const& counts() const;
