@@ -128,6 +128,32 @@ Choice choose(Record const& record, Ballot const& ballot) {
             loses};
 }
 
+std::optional<CatchUpPlan> plan_catch_up(Record const& record, Ballot const& ballot) {
+    Tally const count = tally(record, ballot);
+    bool const may_elect = count.majority && (count.covered || record.sync.mode == Mode::async);
+    if (!may_elect || forced(record)) return std::nullopt;
+    NodeId holder, wanted;
+    for (auto const& [id, grant] : ballot.grants) {
+        bool const source = grant.fenced && grant.whole && grant.in_recovery && sound_lineage(record, id, grant);
+        auto const better = [&](NodeId const& than) {
+            return position_of(grant, record) > position_of(ballot.grants.at(than), record);
+        };
+        if (source && (holder.value.empty() || better(holder))) holder = id;
+        if (!candidate(record, id, grant)) continue;
+        if (wanted.value.empty() || preference(record, id) < preference(record, wanted)) wanted = id;
+    }
+    if (wanted.value.empty() || wanted == holder) return std::nullopt;
+    Grant const& most = ballot.grants.at(holder);
+    if (position_of(ballot.grants.at(wanted), record) >= position_of(most, record)) return std::nullopt;
+    bool const needed = !candidate(record, holder, most);
+    auto const rank = [&](NodeId const& id) {  // what is worth a wait; the id is not
+        auto const [target, broken, priority, unused] = preference(record, id);
+        return std::tuple(target, broken, priority);
+    };
+    if (!needed && rank(wanted) >= rank(holder)) return std::nullopt;
+    return CatchUpPlan{wanted, {record.epoch, holder, most.flush}, needed};
+}
+
 SyncSet sync_after(Record const& record, Ballot const& ballot, NodeId const& winner) {
     SyncSet out{record.sync.mode, {}, 1, winner};
     Position const position = position_of(ballot.grants.at(winner), record);

@@ -38,6 +38,15 @@ struct Choice {
 // lowest id.
 Choice choose(Record const& record, Ballot const& ballot);
 
+// A candidate that should win but lacks WAL which another fenced standby has: because it is preferred (operator's
+// target, soundness, priority), or because the other may not be promoted. Empty when there is none.
+struct CatchUpPlan {
+    NodeId candidate;
+    CatchUp order;
+    bool needed = false;  // nobody else could win; else the wait for it must be bounded
+};
+std::optional<CatchUpPlan> plan_catch_up(Record const& record, Ballot const& ballot);
+
 // The sync set to record together with a winner: those fenced members that hold all of the winner's WAL; the winner
 // alone when there is none.
 SyncSet sync_after(Record const& record, Ballot const& ballot, NodeId const& winner);

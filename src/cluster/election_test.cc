@@ -125,6 +125,30 @@ TEST(Election, AsyncRefusesACandidateBeyondTheLagLimit) {
     EXPECT_EQ(choose(record, {kB, {{kB, report(200)}, {kC, report(190)}}, Lsn{250}}).winner, kB);
 }
 
+TEST(Election, APreferredCandidateFetchesWhatItLacks) {
+    Record record = three();
+    Ballot ballot{kB, {{kB, report(201)}, {kC, report(200)}}, Lsn{201}};
+    EXPECT_FALSE(plan_catch_up(record, ballot)) << "an id is no preference";
+    record.members[kC].tags.priority = 1;
+    auto const plan = plan_catch_up(record, ballot);
+    ASSERT_TRUE(plan);
+    EXPECT_EQ(plan->candidate, kC);
+    EXPECT_EQ(plan->order.source, kB);
+    EXPECT_EQ(plan->order.lsn, Lsn{201});
+    EXPECT_FALSE(plan->needed);
+    ballot.grants[kC] = report(201);
+    EXPECT_FALSE(plan_catch_up(record, ballot));
+}
+
+TEST(Election, WalOnANodeThatMayNotBePromotedIsFetched) {
+    Record record = three();
+    record.members[kB].tags.nofailover = true;
+    auto const plan = plan_catch_up(record, {kB, {{kB, report(201)}, {kC, report(200)}}, Lsn{201}});
+    ASSERT_TRUE(plan);
+    EXPECT_EQ(plan->candidate, kC);
+    EXPECT_TRUE(plan->needed);
+}
+
 TEST(Election, TheNextSyncSetHoldsThoseWhoHaveAllOfTheWinnersWal) {
     Record const record = three();
     SyncSet const equal = sync_after(record, {kB, {{kB, report(200)}, {kC, report(200)}}, Lsn{200}}, kB);

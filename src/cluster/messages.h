@@ -11,7 +11,8 @@ enum class State {
     fresh,  // no data directory yet
     cloning,
     standby,
-    fenced,  // promised a newer epoch: WAL receiver cut
+    catchup,  // fenced, fetches what it lacks from a fenced node that has more
+    fenced,   // promised a newer epoch: WAL receiver cut
     promoting,
     gated,  // read-write, not yet confirmed in the record
     primary,
@@ -24,8 +25,8 @@ enum class State {
     broken,
     witness,
 };
-BOOST_DESCRIBE_ENUM(State, fresh, cloning, standby, fenced, promoting, gated, primary, restarting, stepping_down,
-                    expired, diverged, rewinding, maintenance, broken, witness)
+BOOST_DESCRIBE_ENUM(State, fresh, cloning, standby, catchup, fenced, promoting, gated, primary, restarting,
+                    stepping_down, expired, diverged, rewinding, maintenance, broken, witness)
 
 struct Heartbeat {
     static constexpr char const* kType = "heartbeat";
@@ -101,7 +102,17 @@ struct Release {
 };
 BOOST_DESCRIBE_STRUCT(Release, (), (epoch))
 
-using Message = std::variant<Heartbeat, Renew, Promised, Revoke, Grant, Release>;
+// Coordinator to a fenced candidate: fetch the WAL up to `lsn` from `source`, a fenced standby that has it, and report
+// again.
+struct CatchUp {
+    static constexpr char const* kType = "catch_up";
+    Epoch epoch;
+    NodeId source;
+    Lsn lsn;
+};
+BOOST_DESCRIBE_STRUCT(CatchUp, (), (epoch, source, lsn))
+
+using Message = std::variant<Heartbeat, Renew, Promised, Revoke, Grant, Release, CatchUp>;
 
 std::string encode(Message const& message);
 Result<Message> decode_message(std::string_view text);

@@ -124,7 +124,14 @@ void Node::Mind::coordinate() {
         auto const found = grants.find(id);
         return found != grants.end() && (found->second.fenced || peers[id].last.state == State::cloning);
     });
-    if (all_in || age > 2 * time().heartbeat) appoint();
+    if (!all_in && age <= 2 * time().heartbeat) return;
+    auto const plan = plan_catch_up(*record, {me(), grants, last_known_flush, mutation});
+    if (!plan || (!plan->needed && age > 2s)) {
+        appoint();
+    } else if (clock.now - catch_up_sent >= time().heartbeat) {
+        catch_up_sent = clock.now;
+        send(plan->candidate, plan->order);
+    }
 }
 
 void Node::Mind::appoint() {

@@ -10,7 +10,10 @@ void Node::Mind::on_revoke(NodeId const& from, Revoke const& revoke) {
     if (revoke.epoch < floor) return;
     if (record && record->epoch == revoke.epoch && (record->leader == me() || record->phase == Phase::stable)) return;
     raise_floor(revoke.epoch);
-    if (!revoked || revoked->epoch != revoke.epoch) grant_sent.reset();
+    if (!revoked || revoked->epoch != revoke.epoch) {
+        grant_sent.reset();
+        catching_up.reset();
+    }
     revoked = Revoked{revoke.epoch, from, revoke.firm};
     if (!record || record->epoch < revoke.epoch) must_refresh = true;
     // A repeated question means that the answer may be lost.
@@ -60,7 +63,7 @@ void Node::Mind::answer_revocation() {
 void Node::Mind::stay_fenced() {
     std::string const why = fmt::format("epoch {} is electing a primary", floor.value);
     think(State::fenced, why);
-    if (busy) return;
+    if (busy || fetch_missing()) return;
     bool const connected = !seen.upstream.value.empty() || seen.receiver;
     // Who just stepped down leaves the processors to the one that takes over.
     bool const hurry = !handing_over || clock.now - record_since > 4 * time().heartbeat;
@@ -68,6 +71,24 @@ void Node::Mind::stay_fenced() {
         command(Verb::cut, why);
     else if (seen.server == Server::stopped && idle() && hurry && !needs_clone && !needs_rewind)
         command(Verb::start, why);
+}
+
+// Takes WAL from another fenced standby: it cannot come from the old primary, so the fence stands. True while it goes
+// on.
+bool Node::Mind::fetch_missing() {
+    if (!catching_up) return false;
+    bool const useless = catching_up->epoch != floor || seen.server != Server::recovery || needs_clone || needs_rewind;
+    bool const over = seen.flush >= catching_up->lsn || clock.now - catching_since > 3s;
+    if (useless || over) {
+        catching_up.reset();
+        return false;
+    }
+    think(State::catchup,
+          fmt::format("fetches WAL up to {} from {}", to_string(catching_up->lsn), name_of(catching_up->source)));
+    Command filled;
+    filled.peer = catching_up->source;
+    if (seen.upstream != catching_up->source && idle()) command(Verb::follow, reason, filled);
+    return true;
 }
 
 void Node::Mind::follow() {

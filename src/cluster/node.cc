@@ -179,6 +179,11 @@ void Node::Mind::on_message(NodeId const& from, Message const& message) {
                        else
                            known = grant;
                    },
+                   [&](CatchUp const& order) {
+                       if (!revoked || revoked->epoch != order.epoch || order.epoch != floor || catching_up) return;
+                       catching_up = order;
+                       catching_since = clock.now;
+                   },
                    [&](Release const& release) {
                        // Truthful whoever passes it on: it is made only when every backend of that reign is gone for
                        // good.

@@ -47,10 +47,13 @@ struct Node::Mind {
     };
     std::optional<Revoked> revoked;
     std::optional<Grant> grant_sent;
+    std::optional<CatchUp> catching_up;
+    Instant catching_since;
 
     // ---- as coordinator
     std::map<NodeId, Grant> grants;
     Lsn last_known_flush;
+    Instant catch_up_sent;
     Instant suspected_since;
 
     // ---- as leader
@@ -121,6 +124,7 @@ struct Node::Mind {
     void on_revoke(NodeId const& from, Revoke const& revoke);
     void follow();
     void stay_fenced();
+    bool fetch_missing();
     void answer_revocation();
     Grant make_grant() const;
     bool copy_if_needed();
