@@ -1,5 +1,5 @@
-// The inside of cluster::Node: its state, and the parts of the decision, one file each: fence and observe (node.cc),
-// follow (mind_follow.cc), elect (mind_elect.cc), lead (mind_lead.cc). Private to this folder.
+// The inside of cluster::Node: its state, and the parts of the decision, one file each: fence (node.cc), hear
+// (mind_hear.cc), follow (mind_follow.cc), elect (mind_elect.cc), lead (mind_lead.cc). Private to this folder.
 #pragma once
 
 #include "cluster/election.h"
