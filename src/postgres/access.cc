@@ -1,0 +1,49 @@
+#include "postgres/access.h"
+
+namespace keel::postgres {
+
+namespace {
+constexpr std::string_view kBegin = "# >>> written by pgkeel; edits in this block are lost\n";
+constexpr std::string_view kEnd = "# <<< pgkeel; your own lines go below\n";
+}  // namespace
+
+std::string with_block(std::string_view text, std::string_view block) {
+    std::string rest(text);
+    for (;;) {
+        auto const begin = rest.find(kBegin);
+        auto const end = begin == std::string::npos ? begin : rest.find(kEnd, begin);
+        if (end == std::string::npos) break;
+        rest.erase(begin, end + kEnd.size() - begin);
+    }
+    std::string out(kBegin);
+    out += block;
+    if (!block.ends_with('\n')) out += '\n';
+    return out.append(kEnd).append(rest);
+}
+
+std::string hba_block() {
+    return "local    all              postgres,pgkeel_monitor                              peer map=pgkeel_local\n"
+           "hostssl  replication      pgkeel_replicator                               all  cert map=pgkeel\n"
+           "hostssl  postgres         pgkeel_rewind,pgkeel_monitor                    all  cert map=pgkeel\n"
+           "host     all,replication  pgkeel_replicator,pgkeel_rewind,pgkeel_monitor  all  reject\n"
+           "local    all,replication  pgkeel_replicator,pgkeel_rewind                      reject\n";
+}
+
+std::string ident_block(std::string const& os_user) {
+    // A node's certificate has its UUID as common name.
+    std::string const uuid = "/^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$";
+    std::string out;
+    for (auto const* role : {"pgkeel_replicator", "pgkeel_rewind", "pgkeel_monitor"}) {
+        out += "pgkeel        " + uuid + "  " + role + "\n";
+    }
+    for (auto const* role : {"postgres", "pgkeel_monitor"}) out += "pgkeel_local  \"" + os_user + "\"  " + role + "\n";
+    return out;
+}
+
+std::string hba_of_new_cluster() {
+    return "# TYPE  DATABASE  USER  ADDRESS  METHOD\n"
+           "local   all       all            peer\n"
+           "host    all       all   all      scram-sha-256\n";
+}
+
+}  // namespace keel::postgres

@@ -1,0 +1,251 @@
+#include "postgres/libpq.h"
+
+#include <libpq-fe.h>
+#include <poll.h>
+
+#include <string_view>
+
+#include "postgres/setup.h"
+
+namespace keel::postgres {
+
+namespace {
+
+template <auto Free>
+struct Releaser {
+    void operator()(auto* object) const noexcept { Free(object); }
+};
+using Handle = std::unique_ptr<PGconn, Releaser<PQfinish>>;
+using Answer = std::unique_ptr<PGresult, Releaser<PQclear>>;
+
+std::string trimmed(char const* text) {
+    std::string out = text != nullptr ? text : "";
+    while (!out.empty() && (out.back() == '\n' || out.back() == ' ')) out.pop_back();
+    return out;
+}
+
+void keep_notice(void* list, PGresult const* notice) {
+    auto& notices = *static_cast<std::vector<std::string>*>(list);
+    if (notices.size() < 100) notices.push_back(trimmed(PQresultErrorMessage(notice)));
+}
+
+// Waits until the socket is ready for `events`.
+Status wait_for(PGconn* handle, short events, Bound const& bound, std::string const& doing) {
+    for (;;) {
+        if (bound.over()) return fail(bound.why(doing));
+        pollfd one{PQsocket(handle), events, 0};
+        int const ready = ::poll(&one, 1, bound.poll_ms());
+        if (ready > 0) return {};
+        if (ready < 0 && errno != EINTR) return fail(Code::internal, doing + ": poll failed");
+    }
+}
+
+Code code_of(PGresult const* answer) {
+    char const* state = PQresultErrorField(answer, PG_DIAG_SQLSTATE);
+    std::string_view const sqlstate = state != nullptr ? state : "";
+    if (sqlstate.starts_with("08") || sqlstate.starts_with("57P")) return Code::unavailable;
+    if (sqlstate == "42501" || sqlstate.starts_with("28")) return Code::denied;
+    if (sqlstate == "42704" || sqlstate == "3D000") return Code::not_found;
+    if (sqlstate == "57014") return Code::timeout;
+    if (sqlstate.starts_with("53")) return Code::exhausted;
+    if (sqlstate.starts_with("55") || sqlstate == "42710") return Code::conflict;
+    return Code::invalid;
+}
+
+bool good(PGresult const* answer) {
+    auto const status = PQresultStatus(answer);
+    return status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK;
+}
+
+Rows rows_of(PGresult const* answer) {
+    Rows rows(static_cast<std::size_t>(PQntuples(answer)));
+    for (int row = 0; row < PQntuples(answer); ++row) {
+        for (int column = 0; column < PQnfields(answer); ++column) {
+            std::optional<std::string> cell;
+            if (PQgetisnull(answer, row, column) == 0) cell = PQgetvalue(answer, row, column);
+            rows[static_cast<std::size_t>(row)].push_back(std::move(cell));
+        }
+    }
+    return rows;
+}
+
+}  // namespace
+
+struct Connection::Link {
+    std::vector<std::string> notices;
+    Handle handle;
+};
+
+ConnInfo local_conninfo(Place const& place, std::string const& purpose) {
+    return {{"host", place.run()},
+            {"port", std::to_string(place.port)},
+            {"user", kSuperuser},
+            {"dbname", "postgres"},
+            {"application_name", purpose},
+            {"connect_timeout", "5"},
+            {"gssencmode", "disable"},
+            {"sslmode", "disable"},
+            {"target_session_attrs", "any"},
+            {"client_encoding", "UTF8"},
+            {"passfile", "/dev/null"},
+            {"options", "-c search_path=pg_catalog"}};
+}
+
+ConnInfo peer_conninfo(Place const& place, Endpoint const& peer, std::string const& user, std::string const& purpose) {
+    // Dead peers must be noticed within seconds also when nothing is sent (keepalives) and while data is in flight
+    // (tcp_user_timeout).
+    return {{"host", peer.host},
+            {"port", std::to_string(peer.port)},
+            {"user", user},
+            {"dbname", "postgres"},
+            {"application_name", purpose},
+            {"sslmode", "verify-ca"},
+            {"sslcert", place.pki("node.crt")},
+            {"sslkey", place.pki("node.key")},
+            {"sslrootcert", place.pki("ca.crt")},
+            {"passfile", "/dev/null"},
+            {"gssencmode", "disable"},
+            {"target_session_attrs", "any"},
+            {"connect_timeout", "5"},
+            {"keepalives", "1"},
+            {"keepalives_idle", "2"},
+            {"keepalives_interval", "1"},
+            {"keepalives_count", "3"},
+            {"tcp_user_timeout", "5000"}};
+}
+
+std::string to_string(ConnInfo const& info) {
+    std::string out;
+    for (auto const& [key, value] : info) {
+        if (!out.empty()) out += ' ';
+        out += key + "='";
+        for (char const c : value) {
+            if (c == '\'' || c == '\\') out += '\\';
+            out += c;
+        }
+        out += '\'';
+    }
+    return out;
+}
+
+Connection::Connection() = default;
+Connection::Connection(Connection&&) noexcept = default;
+Connection& Connection::operator=(Connection&&) noexcept = default;
+Connection::~Connection() = default;
+
+Result<Connection> Connection::open(ConnInfo const& info, Bound const& bound) {
+    std::string where = "connecting to PostgreSQL";
+    std::vector<char const*> keys;
+    std::vector<char const*> values;
+    for (auto const& [key, value] : info) {
+        keys.push_back(key.c_str());
+        values.push_back(value.c_str());
+        if (key == "host") where += " at " + value;
+        if (key == "port") where += " port " + value;
+    }
+    keys.push_back(nullptr);
+    values.push_back(nullptr);
+
+    Connection out;
+    out.link_ = std::make_unique<Link>();
+    out.link_->handle.reset(PQconnectStartParams(keys.data(), values.data(), 0));
+    auto* handle = out.link_->handle.get();
+    if (handle == nullptr) return fail(Code::exhausted, where + ": out of memory");
+    PQsetNoticeReceiver(handle, keep_notice, &out.link_->notices);
+    auto next = PGRES_POLLING_WRITING;
+    while (PQstatus(handle) != CONNECTION_BAD && next != PGRES_POLLING_OK && next != PGRES_POLLING_FAILED) {
+        KEEL_CHECK(wait_for(handle, next == PGRES_POLLING_READING ? POLLIN : POLLOUT, bound, where));
+        next = PQconnectPoll(handle);
+    }
+    if (PQstatus(handle) != CONNECTION_OK)
+        return fail(Code::unavailable, where + ": " + trimmed(PQerrorMessage(handle)));
+    PQsetnonblocking(handle, 1);
+    return out;
+}
+
+Result<Rows> Connection::query(std::string const& sql, Bound const& bound, std::vector<std::string> const& parameters) {
+    if (!is_open()) return fail(Code::unavailable, "the connection to PostgreSQL is closed");
+    auto* handle = link_->handle.get();
+    std::vector<char const*> values;
+    for (auto const& parameter : parameters) values.push_back(parameter.c_str());
+    bool sent = PQsendQueryParams(handle, sql.c_str(), static_cast<int>(values.size()), nullptr, values.data(), nullptr,
+                                  nullptr, 0) == 1;
+    Result<Rows> out = Rows{};
+    auto broken = [&](Error error) -> Result<Rows> {
+        error.outcome = Outcome::unknown;
+        close();
+        return fail(std::move(error));
+    };
+    if (!sent) return broken({Code::unavailable, "PostgreSQL: " + trimmed(PQerrorMessage(handle))});
+    for (int unsent = PQflush(handle); unsent != 0; unsent = PQflush(handle)) {
+        if (unsent < 0) return broken({Code::unavailable, "PostgreSQL: " + trimmed(PQerrorMessage(handle))});
+        if (auto ready = wait_for(handle, POLLOUT, bound, "sending to PostgreSQL"); !ready)
+            return broken(ready.error());
+    }
+    for (;;) {
+        while (PQisBusy(handle) != 0) {
+            if (auto ready = wait_for(handle, POLLIN, bound, "waiting for PostgreSQL"); !ready)
+                return broken(ready.error());
+            if (PQconsumeInput(handle) != 1) {
+                return broken({Code::unavailable, "PostgreSQL: " + trimmed(PQerrorMessage(handle))});
+            }
+        }
+        Answer answer(PQgetResult(handle));
+        if (!answer) break;
+        if (good(answer.get()))
+            out = rows_of(answer.get());
+        else
+            out = fail(code_of(answer.get()), "PostgreSQL: " + trimmed(PQresultErrorMessage(answer.get())));
+    }
+    if (PQstatus(handle) != CONNECTION_OK) close();
+    return out;
+}
+
+Result<std::string> Connection::value(std::string const& sql, Bound const& bound,
+                                      std::vector<std::string> const& parameters) {
+    KEEL_TRY(Rows rows, query(sql, bound, parameters));
+    if (rows.size() != 1 || rows[0].size() != 1 || !rows[0][0]) {
+        return fail(Code::not_found, "PostgreSQL: not one value from: " + sql);
+    }
+    return *std::move(rows[0][0]);
+}
+
+Status Connection::send(std::string const& sql) {
+    if (!is_open()) return fail(Code::unavailable, "the connection to PostgreSQL is closed");
+    auto* handle = link_->handle.get();
+    if (PQsendQuery(handle, sql.c_str()) != 1 || PQflush(handle) < 0) {
+        return fail(Code::unavailable, "PostgreSQL: " + trimmed(PQerrorMessage(handle)));
+    }
+    return {};
+}
+
+std::optional<Status> Connection::answered() {
+    if (!is_open()) return fail(Code::unavailable, "the connection to PostgreSQL is closed");
+    auto* handle = link_->handle.get();
+    if (PQflush(handle) < 0 || PQconsumeInput(handle) != 1) {
+        Status lost = fail(Code::unavailable, "PostgreSQL: " + trimmed(PQerrorMessage(handle)));
+        close();
+        return lost;
+    }
+    Status out;
+    while (PQisBusy(handle) == 0) {
+        Answer answer(PQgetResult(handle));
+        if (!answer) return out;
+        if (!good(answer.get()))
+            out = fail(code_of(answer.get()), "PostgreSQL: " + trimmed(PQresultErrorMessage(answer.get())));
+    }
+    return std::nullopt;
+}
+
+bool Connection::is_open() const { return link_ && link_->handle && PQstatus(link_->handle.get()) == CONNECTION_OK; }
+
+int Connection::backend_pid() const { return is_open() ? PQbackendPID(link_->handle.get()) : 0; }
+
+void Connection::close() { link_.reset(); }
+
+std::vector<std::string> Connection::take_notices() {
+    if (!link_) return {};
+    return std::exchange(link_->notices, {});
+}
+
+}  // namespace keel::postgres

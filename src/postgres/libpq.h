@@ -1,0 +1,61 @@
+// Connections to PostgreSQL with deadlines. libpq.cc is the only file that names libpq.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "postgres/bound.h"
+#include "postgres/place.h"
+
+namespace keel::postgres {
+
+// Keyword and value pairs of libpq (manual, "Parameter Key Words"). Never holds a password: nodes authenticate by
+// certificate, the agent by its operating system user.
+using ConnInfo = std::vector<std::pair<std::string, std::string>>;
+// The superuser through the node's Unix socket.
+ConnInfo local_conninfo(Place const& place, std::string const& purpose);
+// A peer, as `user`, by the node's certificate. `purpose` becomes the application_name.
+ConnInfo peer_conninfo(Place const& place, Endpoint const& peer, std::string const& user, std::string const& purpose);
+// As one string with libpq's quoting, for primary_conninfo and child processes.
+std::string to_string(ConnInfo const& info);
+
+// All values as text; an empty optional is NULL.
+using Row = std::vector<std::optional<std::string>>;
+using Rows = std::vector<Row>;
+
+class Connection {
+  public:
+    Connection();
+    Connection(Connection&&) noexcept;
+    Connection& operator=(Connection&&) noexcept;
+    ~Connection();
+
+    // unavailable (nobody listens, still starting), denied, timeout. Name resolution of a host name is not bounded.
+    static Result<Connection> open(ConnInfo const& info, Bound const& bound);
+
+    // One statement, parameters $1.. as text. After any error but a plain SQL error the connection is closed.
+    Result<Rows> query(std::string const& sql, Bound const& bound, std::vector<std::string> const& parameters = {});
+    // Exactly one row with one value that is not NULL.
+    Result<std::string> value(std::string const& sql, Bound const& bound,
+                              std::vector<std::string> const& parameters = {});
+    // Sends and returns; poll answered() until it says so.
+    Status send(std::string const& sql);
+    // Result of send(): nothing yet, or how it ended.
+    std::optional<Status> answered();
+
+    bool is_open() const;
+    int backend_pid() const;
+    void close();
+    // Notices and warnings since the last call.
+    std::vector<std::string> take_notices();
+
+    struct Link;
+
+  private:
+    std::unique_ptr<Link> link_;
+};
+
+}  // namespace keel::postgres

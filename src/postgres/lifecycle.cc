@@ -1,0 +1,206 @@
+// Starting, stopping and killing the postmaster.
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fstream>
+
+#include "postgres/job.h"
+#include "postgres/names.h"
+#include "postgres/server_state.h"
+#include "runtime/files.h"
+#include "runtime/log.h"
+
+namespace keel::postgres {
+
+namespace {
+
+constexpr std::uint64_t kLogMax = 32U << 20U;
+
+std::string log_path(Place const& place) { return place.log() + "/postgresql.log"; }
+
+std::uint64_t size_of(std::string const& path) {
+    struct stat status{};
+    return ::stat(path.c_str(), &status) == 0 ? static_cast<std::uint64_t>(status.st_size) : 0;
+}
+
+// The last FATAL, PANIC or ERROR that was logged behind `from`, with its hints; else the last line.
+std::string last_complaint(std::string const& path, std::uint64_t from) {
+    std::ifstream in(path);
+    in.seekg(static_cast<std::streamoff>(from));
+    std::string line;
+    std::string found;
+    std::string last;
+    while (std::getline(in, line)) {
+        auto const fatal = std::min({line.find("FATAL:"), line.find("PANIC:"), line.find("postgres: could not")});
+        if (fatal != std::string::npos)
+            found = line.substr(fatal);
+        else if (auto const hint = std::min(line.find("HINT:"), line.find("DETAIL:"));
+                 hint != std::string::npos && !found.empty()) {
+            found += "; " + line.substr(hint);
+        }
+        // "could not create any TCP/IP sockets" says less than the line before it.
+        if (line.contains("could not bind")) last = line.substr(line.find("could not bind"));
+    }
+    if (!last.empty()) return found.empty() ? last : last + "; " + found;
+    return found.empty() ? "it said nothing" : found;
+}
+
+// Status word of postmaster.pid's line 8 (miscadmin.h, PM_STATUS_*).
+bool says_ready(std::string const& data) {
+    auto const text = runtime::read_file(data + "/postmaster.pid", 4096);
+    return text && text->contains("\nready");
+}
+
+void kill_all(std::vector<ServerProcess> const& processes, std::string const& data) {
+    // The postmaster first, so that it cannot start further ones.
+    for (auto const& one : processes) {
+        if (!one.titled) send_signal(one, data, SIGKILL);
+    }
+    for (auto const& one : processes) {
+        if (one.titled) send_signal(one, data, SIGKILL);
+    }
+    // Orphans become ours when we are the subreaper.
+    for (auto const& one : processes) ::waitpid(one.pid, nullptr, WNOHANG);
+}
+
+}  // namespace
+
+std::size_t Server::State::reap() {
+    std::size_t killed = 0;
+    for (int round = 0; round < 500; ++round) {
+        auto const all = server_processes(place.data());
+        auto const lost = orphans(all);
+        // A child that was forked in the postmaster's last moment has no title yet. A postmaster that somebody is just
+        // starting by hand looks the same for some milliseconds more, and is left alone.
+        bool fresh = false;
+        auto const owner = find_postmaster(place.data());
+        for (auto const& one : all) fresh = fresh || (!one.titled && (!owner || owner->pid != one.pid));
+        if (lost.empty() && (!fresh || round >= 20)) break;
+        if (round == 0 || !lost.empty()) killed = std::max(killed, lost.size());
+        kill_all(lost, place.data());
+        ::usleep(1000);
+    }
+    return killed;
+}
+
+Status Server::State::kill() {
+    kills.fetch_add(1);
+    std::lock_guard const lock(launching);
+    auto const& data = place.data();
+    if (auto const postmaster = find_postmaster(data)) send_signal(*postmaster, data, SIGQUIT);
+    Bound const gentle(200ms);
+    auto left = server_processes(data);
+    while (!left.empty() && gentle.pause(2ms)) left = server_processes(data);
+    Bound const bound(10s);
+    while (!left.empty()) {
+        kill_all(left, data);
+        if (!bound.pause(1ms)) break;
+        left = server_processes(data);
+    }
+    reap_child();
+    if (left.empty()) return {};
+    std::string pids;
+    for (auto const& one : left) pids += " " + std::to_string(one.pid);
+    return fail(Code::timeout, "server processes survive SIGKILL, blocked in the kernel:" + pids,
+                "check the disk under " + data);
+}
+
+Result<ServerProcess> Server::State::postmaster() {
+    if (auto const found = find_postmaster(place.data())) return *found;
+    return fail(Code::unavailable, "PostgreSQL is not running in " + place.data());
+}
+
+Status Server::State::start(Running& run) {
+    KEEL_TRY(Wanted target, towards(run));
+    if (find_postmaster(place.data())) {
+        auto const seen = command_watch.look(*this, run.bound.at_most(2s));
+        if (seen.server == cluster::Server::primary)
+            return fail(Code::conflict, "the server already runs, as a primary");
+        if (seen.server == cluster::Server::recovery) return follow(run);
+    }
+    run.text = "started as a standby";
+    return start_standby(target, run.bound);
+}
+
+Status Server::State::start_standby(Wanted const& target, Bound const& bound) {
+    auto const data = place.data();
+    if (auto const marker = read_marker(place); !marker.empty()) {
+        return fail(Code::corrupt, data + " must not be started: " + marker, "clone this node again");
+    }
+    if (::geteuid() == 0)
+        return fail(Code::denied, "PostgreSQL must not run as root", "run pgkeel as the user postgres");
+    reap();
+    for (auto const& directory : {place.run(), place.log()}) KEEL_CHECK(runtime::ensure_directory(directory, 0755));
+    if (size_of(log_path(place)) > kLogMax) ::rename(log_path(place).c_str(), (log_path(place) + ".1").c_str());
+    auto const log_from = size_of(log_path(place));
+    Settings const configured = current_settings();
+    {
+        std::lock_guard const launch_lock(launching);
+        if (bound.overtaken()) return fail(bound.why("starting PostgreSQL"));
+        if (!find_postmaster(data)) {
+            drop_dangling_claims(data);
+            KEEL_TRY(auto const warnings, write_configuration(place, data, configured, target));
+            for (auto const& warning : warnings) runtime::log::warning("postgres", "{}", warning);
+            KEEL_CHECK(write_standby_signal(data));
+            KEEL_TRY(pid_t const pid, launch({place.binary("postgres"), "-D", data}, log_path(place)));
+            std::lock_guard const lock(mutex);
+            child = pid;
+            wanted = target;
+            names_certain = false;
+        }
+    }
+    std::string last = "no answer yet";
+    for (;;) {
+        reap_child();
+        bool const ours_ended = [&] {
+            std::lock_guard const lock(mutex);
+            return child == 0;
+        }();
+        if (ours_ended && !find_postmaster(data)) {
+            return fail(Code::unavailable, "PostgreSQL did not start: " + last_complaint(log_path(place), log_from),
+                        "see " + log_path(place));
+        }
+        if (says_ready(data)) {
+            auto const opened = Connection::open(local_conninfo(place, "pgkeel start"), bound.at_most(1s));
+            if (opened) return {};
+            last = opened.error().text;
+        }
+        if (!bound.pause(3ms)) return fail(bound.why("starting PostgreSQL (" + last + ")"));
+    }
+}
+
+Status Server::State::stop(Running& run) {
+    if (!find_postmaster(place.data())) {
+        reap();
+        run.text = "was already stopped";
+        return {};
+    }
+    {
+        // Most of the work of the shutdown's own checkpoint, done while clients are still served.
+        Bound const bound = run.bound.at_most(10s);
+        auto connection = Connection::open(local_conninfo(place, "pgkeel stop"), bound.at_most(1s));
+        if (connection) static_cast<void>(connection->query("CHECKPOINT", bound));
+    }
+    if (run.bound.overtaken()) return fail(run.bound.why("stopping PostgreSQL"));
+    return shut_down(run.bound);
+}
+
+Status Server::State::shut_down(Bound const& bound) {
+    auto const data = place.data();
+    for (auto const [number, span] : {std::pair{SIGINT, Duration(5s)}, {SIGQUIT, 1s}}) {
+        auto const postmaster = find_postmaster(data);
+        if (postmaster) send_signal(*postmaster, data, number);
+        Bound const step = bound.at_most(span);
+        while (!server_processes(data).empty() && step.pause(3ms)) {
+        }
+        reap_child();
+        if (server_processes(data).empty()) return {};
+        if (bound.overtaken()) return fail(bound.why("stopping PostgreSQL"));
+    }
+    return kill();
+}
+
+}  // namespace keel::postgres

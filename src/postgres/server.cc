@@ -1,0 +1,133 @@
+#include "postgres/server.h"
+
+#include <fmt/format.h>
+
+#include "postgres/server_state.h"
+#include "runtime/log.h"
+
+namespace keel::postgres {
+
+namespace {
+
+// The longest that a command may take. A clone of terabytes takes hours; crash recovery minutes.
+Duration limit_of(cluster::Verb verb) {
+    using cluster::Verb;
+    switch (verb) {
+        case Verb::clone:
+            return 240h;
+        case Verb::rewind:
+            return 2h;
+        case Verb::start:
+            return 30min;
+        case Verb::promote:
+            return 60s;
+        case Verb::stop:
+            return 20s;
+        case Verb::kill:
+        case Verb::set_names:
+        case Verb::follow:
+        case Verb::slots:
+        case Verb::configure:
+            return 10s;
+        case Verb::cut:
+            return 3s;
+    }
+    return 10s;
+}
+
+Status carry_out(Server::State& state, Running& run) {
+    using cluster::Verb;
+    switch (run.command.verb) {
+        case Verb::start:
+            return state.start(run);
+        case Verb::follow:
+            return state.follow(run);
+        case Verb::cut:
+            return state.cut(run);
+        case Verb::promote:
+            return state.promote(run);
+        case Verb::set_names:
+            return state.set_names(run);
+        case Verb::stop:
+            return state.stop(run);
+        case Verb::kill:
+            return state.kill();
+        case Verb::rewind:
+            return state.rewind(run);
+        case Verb::clone:
+            return state.clone(run);
+        case Verb::slots:
+            return state.slots(run);
+        case Verb::configure:
+            return state.configure(run);
+    }
+    return fail(Code::internal, "unknown command");
+}
+
+}  // namespace
+
+Server::Server(Place place) : state_(std::make_unique<State>(std::move(place))) {}
+Server::~Server() = default;
+
+Place const& Server::place() const { return state_->place; }
+
+Status Server::set_settings(Settings settings) {
+    auto wrong = complaints(settings.cluster, "the cluster's settings");
+    for (auto& one : complaints(settings.node, "[postgres.parameters]")) wrong.push_back(std::move(one));
+    if (!wrong.empty()) return fail(Code::invalid, fmt::format("{}", fmt::join(wrong, "\n")));
+    std::lock_guard const lock(state_->mutex);
+    state_->settings = std::move(settings);
+    return {};
+}
+
+cluster::Observation Server::observe() {
+    std::lock_guard const lock(state_->watching);
+    state_->poll_checkpoint();
+    return state_->watch.look(*state_, Bound(600ms));
+}
+
+cluster::CommandDone Server::run(cluster::Command const& command, Peers const& peers,
+                                 ProgressListener const& progress) {
+    cluster::CommandDone done{.id = command.id, .ok = false, .text = {}, .seen = {}};
+    if (command.verb == cluster::Verb::kill) {
+        auto const status = kill();
+        done.ok = status.has_value();
+        if (!status) done.text = to_string(status.error());
+        Watch fresh;
+        done.seen = fresh.look(*state_, Bound(600ms));
+        return done;
+    }
+    Running running{command, peers, progress, Bound(limit_of(command.verb), state_->kills, state_->kills.load()), {}};
+    auto const status = carry_out(*state_, running);
+    done.ok = status.has_value();
+    done.text = status ? running.text : to_string(status.error());
+    done.seen = state_->command_watch.look(*state_, Bound(1s, state_->kills, state_->kills.load()));
+    return done;
+}
+
+Status Server::kill() { return state_->kill(); }
+
+std::size_t Server::reap_orphans() { return state_->reap(); }
+
+int Server::postmaster_pidfd() {
+    auto const postmaster = find_postmaster(place().data());
+    return postmaster ? open_pidfd(*postmaster, place().data()) : -1;
+}
+
+std::optional<pid_t> Server::postmaster_pid() {
+    auto const postmaster = find_postmaster(place().data());
+    return postmaster ? std::optional(postmaster->pid) : std::nullopt;
+}
+
+Status Server::advance_slots(std::map<NodeId, Lsn> const& flushed) { return state_->advance(flushed); }
+
+Result<std::vector<std::string>> Server::pending_restart() {
+    Bound const bound(2s);
+    KEEL_TRY(auto connection, Connection::open(local_conninfo(place(), "pgkeel"), bound));
+    KEEL_TRY(auto const rows, connection.query("SELECT name FROM pg_settings WHERE pending_restart ORDER BY 1", bound));
+    std::vector<std::string> out;
+    for (auto const& row : rows) out.push_back(row[0].value_or(""));
+    return out;
+}
+
+}  // namespace keel::postgres

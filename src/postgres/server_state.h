@@ -1,0 +1,120 @@
+// The inside of postgres::Server: what its threads share, and the parts of its work, one file each: watch (observe),
+// lifecycle (start, stop, kill), replication (follow, cut, slots), barrier (set_names), promote, rewind, clone,
+// configure. Private to this folder.
+#pragma once
+
+#include <atomic>
+#include <mutex>
+#include <thread>
+
+#include "postgres/conf.h"
+#include "postgres/directory.h"
+#include "postgres/libpq.h"
+#include "postgres/process.h"
+#include "postgres/server.h"
+#include "postgres/timelines.h"
+
+namespace keel::postgres {
+
+// Looks at the server through a connection of its own. Used by one thread.
+class Watch {
+  public:
+    cluster::Observation look(Server::State& state, Bound const& bound);
+
+  private:
+    void ask(Server::State& state, Bound const& bound, cluster::Observation& out);
+    Timeline timeline_of(Server::State& state, Lsn end, std::uint64_t segment_bytes, Timeline at_least,
+                         Timeline received);
+    cluster::Observation down(Server::State& state, cluster::Observation out);
+
+    Connection connection_;
+    std::optional<ServerProcess> postmaster_;  // to which the connection leads
+    cluster::Observation last_;
+    // pg_control of a stopped server does not change: read once.
+    std::optional<cluster::Observation> stopped_;
+    struct Owned {
+        Lsn end;
+        Timeline at_least;
+        Timeline owner;
+    } owned_;
+};
+
+// A command while it runs.
+struct Running {
+    cluster::Command const& command;
+    Peers const& peers;
+    ProgressListener const& progress;
+    Bound bound;
+    std::string text;  // for people, also of a success
+};
+
+struct Server::State {
+    explicit State(Place where) : place(std::move(where)), wanted(read_wanted(place)) {}
+
+    Place const place;
+
+    std::mutex mutex;  // guards what follows, held for moments only
+    Settings settings;
+    Wanted wanted;                         // as written in pgkeel.conf
+    bool names_certain = false;            // the last set_names passed its barrier: no walsender applies anything else
+    std::optional<ServerProcess> settled;  // the server that has replayed all of its local WAL
+    pid_t child = 0;                       // a postmaster that we started, so that its zombie is ours
+    Connection checkpoint;                 // runs the first checkpoint after a promotion
+    std::jthread sweeper;                  // removes data.old
+    std::atomic<bool> sweeping = false;
+
+    std::atomic<std::uint64_t> kills = 0;
+    std::mutex launching;  // a start of the postmaster and a kill exclude each other
+
+    Watch watch;  // of observe()
+    std::mutex watching;
+    Watch command_watch;  // of run()
+
+    Settings current_settings() {
+        std::lock_guard const lock(mutex);
+        return settings;
+    }
+    Wanted current_wanted() {
+        std::lock_guard const lock(mutex);
+        return wanted;
+    }
+
+    // watch.cc
+    void reap_child();
+    void poll_checkpoint();
+    void sweep_old();
+
+    // lifecycle.cc
+    std::size_t reap();
+    Status kill();
+    Status start(Running& run);
+    Status start_standby(Wanted const& target, Bound const& bound);
+    Status stop(Running& run);
+    Status shut_down(Bound const& bound);
+    Result<ServerProcess> postmaster();
+
+    // replication.cc
+    Status write(Wanted const& next);
+    Status reload();
+    Result<Wanted> towards(Running const& run) const;
+    Status follow(Running& run);
+    Status cut(Running& run);
+    Status slots(Running& run);
+    Status advance(std::map<NodeId, Lsn> const& flushed);
+
+    // configure.cc
+    Status configure(Running& run);
+
+    // barrier.cc
+    Status set_names(Running& run);
+    Result<Connection> names_reach(cluster::Names const& names, Bound const& bound);
+
+    // promote.cc
+    Status promote(Running& run);
+
+    // rewind.cc, clone.cc
+    Status rewind(Running& run);
+    Status clone(Running& run);
+};
+
+}  // namespace keel::postgres

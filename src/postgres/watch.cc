@@ -1,0 +1,242 @@
+// Server::observe: one round trip when the server is up, its files when it is not.
+#include <fmt/format.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <charconv>
+
+#include "postgres/control_data.h"
+#include "postgres/names.h"
+#include "postgres/server_state.h"
+#include "runtime/files.h"
+#include "runtime/log.h"
+
+namespace keel::postgres {
+
+namespace {
+
+// Columns of kQuestion, in order.
+enum Column : std::size_t {
+    recovery,
+    end,
+    received,
+    primary_timeline,
+    stream,
+    processes,
+    senders,
+    slots,
+    age,
+    segment,
+    control
+};
+
+// A promotion may happen between two functions of one statement: whether the server is in recovery is asked once, and
+// the functions that work in recovery only or outside of it only are chosen by that. A primary's timeline is that of
+// the segment it writes; pg_control's is the one of the last checkpoint, which comes some time after a promotion.
+constexpr char const* kQuestion = R"(
+WITH r AS MATERIALIZED (SELECT pg_is_in_recovery() AS recovery)
+SELECT recovery,
+  CASE WHEN recovery THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END,
+  CASE WHEN recovery THEN pg_last_wal_receive_lsn() END,
+  CASE WHEN NOT recovery THEN substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) END,
+  CASE WHEN recovery THEN (SELECT received_tli FROM pg_stat_wal_receiver WHERE status = 'streaming') END,
+  CASE WHEN recovery THEN (SELECT string_agg(backend_type || ' ' || coalesce(wait_event, '-'), ',') FROM pg_stat_activity
+                           WHERE backend_type IN ('startup', 'walreceiver')) END,
+  CASE WHEN NOT recovery THEN
+    (SELECT string_agg(concat_ws(' ', application_name, state, coalesce(sent_lsn, '0/0'), coalesce(write_lsn, '0/0'),
+                                 coalesce(flush_lsn, '0/0'), coalesce(replay_lsn, '0/0'),
+                                 coalesce((extract(epoch FROM write_lag) * 1000000)::bigint, -1),
+                                 coalesce((extract(epoch FROM flush_lag) * 1000000)::bigint, -1),
+                                 coalesce((extract(epoch FROM replay_lag) * 1000000)::bigint, -1)), ',')
+     FROM pg_stat_replication WHERE application_name ~ '^[0-9a-z-]+$' AND state IN ('startup', 'catchup', 'streaming')
+       AND usename = 'pgkeel_replicator') END,
+  (SELECT string_agg(slot_name, ',') FROM pg_replication_slots
+   WHERE slot_type = 'physical' AND NOT temporary AND wal_status IS DISTINCT FROM 'lost'),
+  CASE WHEN recovery THEN (extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) * 1000000)::bigint END,
+  pg_size_bytes(current_setting('wal_segment_size')),
+  greatest((SELECT timeline_id FROM pg_control_checkpoint()), (SELECT min_recovery_end_timeline FROM pg_control_recovery()))
+FROM r)";
+
+std::vector<std::string_view> split(std::string_view text, char separator) {
+    std::vector<std::string_view> out;
+    while (!text.empty()) {
+        auto const at = std::min(text.find(separator), text.size());
+        out.push_back(text.substr(0, at));
+        text.remove_prefix(std::min(at + 1, text.size()));
+    }
+    return out;
+}
+
+template <class T = std::int64_t>
+T number(std::string_view text, T otherwise = {}, int base = 10) {
+    T out = otherwise;
+    std::from_chars(text.data(), text.data() + text.size(), out, base);
+    return out;
+}
+
+Lsn lsn(std::string_view text) { return parse_lsn(text).value_or(Lsn{}); }
+
+std::vector<cluster::Sender> parse_senders(std::string_view text) {
+    std::vector<cluster::Sender> out;
+    for (auto const line : split(text, ',')) {
+        auto const field = split(line, ' ');
+        if (field.size() != 9) continue;
+        out.push_back({NodeId{std::string(field[0])}, field[1] == "streaming", lsn(field[2]), lsn(field[3]),
+                       lsn(field[4]), lsn(field[5]), Duration(number(field[6])), Duration(number(field[7])),
+                       Duration(number(field[8]))});
+    }
+    return out;
+}
+
+bool same(ServerProcess const& a, ServerProcess const& b) { return a.pid == b.pid && a.start_ticks == b.start_ticks; }
+
+}  // namespace
+
+void Server::State::reap_child() {
+    std::lock_guard const lock(mutex);
+    if (child > 0 && ::waitpid(child, nullptr, WNOHANG) != 0) child = 0;  // gone, or reaped by somebody else
+}
+
+void Server::State::poll_checkpoint() {
+    std::lock_guard const lock(mutex);
+    if (checkpoint.is_open() && checkpoint.answered()) checkpoint.close();
+}
+
+void Server::State::sweep_old() {
+    if (sweeping.load() || ::access(place.data_old().c_str(), F_OK) != 0) return;
+    std::lock_guard const lock(mutex);
+    if (sweeping.exchange(true)) return;
+    sweeper = std::jthread([this] {
+        if (auto const done = remove_tree(place.data_old()); !done)
+            runtime::log::warning("postgres", "{}", done.error().text);
+        sweeping = false;
+    });
+}
+
+cluster::Observation Watch::look(Server::State& state, Bound const& bound) {
+    auto const& place = state.place;
+    cluster::Observation out;
+    {
+        std::lock_guard const lock(state.mutex);
+        out.upstream = state.wanted.upstream;
+        out.names = state.wanted.names;
+    }
+    state.reap_child();
+    auto const postmaster = find_postmaster(place.data());
+    if (!postmaster) return down(state, std::move(out));
+    stopped_.reset();
+    if (!postmaster_ || !same(*postmaster_, *postmaster)) {
+        connection_.close();
+        last_ = {};
+        owned_ = {};
+    }
+    postmaster_ = postmaster;
+    out.server = last_.server == cluster::Server::absent ? cluster::Server::starting : last_.server;
+    if (!connection_.is_open()) {
+        auto opened = Connection::open(local_conninfo(place, "pgkeel watch"), bound);
+        if (opened)
+            connection_ = *std::move(opened);
+        else if (last_.server != cluster::Server::absent && opened.error().code == Code::timeout)
+            out = last_;
+        if (!opened) out.problem = opened.error().text;
+    }
+    if (connection_.is_open()) ask(state, bound, out);
+    if (postmaster->state == 'T') out.problem = "the postmaster is stopped (SIGSTOP): new connections hang";
+    if (auto const marker = read_marker(place); !marker.empty())
+        out.problem = "running in spite of unfinished work: " + marker;
+    if (out.server == cluster::Server::recovery || out.server == cluster::Server::primary) last_ = out;
+    return out;
+}
+
+void Watch::ask(Server::State& state, Bound const& bound, cluster::Observation& out) {
+    auto const rows = connection_.query(kQuestion, bound);
+    if (!rows || rows->size() != 1 || (*rows)[0].size() != control + 1) {
+        if (last_.server != cluster::Server::absent) out = last_;
+        out.problem = rows ? "unexpected answer from PostgreSQL" : rows.error().text;
+        connection_.close();
+        return;
+    }
+    auto const& row = (*rows)[0];
+    auto text = [&](Column column) { return std::string_view(row[column] ? *row[column] : std::string_view{}); };
+    bool const standby = text(recovery) == "t";
+    out.server = standby ? cluster::Server::recovery : cluster::Server::primary;
+    for (auto const slot : split(text(slots), ',')) {
+        if (auto owner = slot_owner(slot); !owner.value.empty()) out.slots.insert(std::move(owner));
+    }
+    if (!standby) {
+        out.flush = out.replay = lsn(text(end));
+        out.timeline = {number<std::uint32_t>(text(primary_timeline), 0, 16)};
+        out.senders = parse_senders(text(senders));
+        return;
+    }
+    // A standby's names are "nobody" until its promotion writes real ones: nothing is in force, nothing is shown.
+    out.names = {};
+    out.replay = lsn(text(end));
+    out.flush = std::max(out.replay, lsn(text(received)));
+    out.receiver = text(processes).contains("walreceiver");
+    // The startup process asks for a receiver, or sleeps between two looks into pg_wal, only after it has replayed all
+    // that is there. True once for a server is true for good: what comes later, a receiver wrote.
+    bool const waits = text(processes).contains("startup RecoveryWalStream") ||
+                       text(processes).contains("startup RecoveryRetrieveRetryInterval");
+    {
+        std::lock_guard const lock(state.mutex);
+        if (out.receiver || waits) state.settled = postmaster_;
+        out.settled = state.settled && same(*state.settled, *postmaster_);
+    }
+    out.timeline = timeline_of(state, out.flush, number<std::uint64_t>(text(segment)),
+                               {number<std::uint32_t>(text(control))}, {number<std::uint32_t>(text(stream))});
+    if (row[age])
+        out.replay_delay = out.receiver && out.replay == out.flush ? Duration{0} : Duration(number(text(age)));
+    if (!text(stream).empty()) state.sweep_old();
+}
+
+Timeline Watch::timeline_of(Server::State& state, Lsn end, std::uint64_t segment_bytes, Timeline at_least,
+                            Timeline received) {
+    // The byte before `end` stays with its timeline for ever, and WAL that streams stays on the receiver's.
+    bool const known = owned_.owner.value != 0 && at_least == owned_.at_least &&
+                       (end == owned_.end || (received == owned_.owner && end > owned_.end));
+    if (!known) owned_.owner = timeline_on_disk(state.place.data(), end, segment_bytes, at_least);
+    owned_.end = end;
+    owned_.at_least = at_least;
+    return owned_.owner;
+}
+
+cluster::Observation Watch::down(Server::State& state, cluster::Observation out) {
+    auto const& place = state.place;
+    connection_.close();
+    postmaster_.reset();
+    last_ = {};
+    out.names = {};
+    // Nobody may call a server stopped while its orphans still answer clients.
+    if (auto const killed = state.reap(); killed > 0) {
+        runtime::log::warning("postgres", "the postmaster died; {} of its processes went on and were killed", killed);
+    }
+    if (auto const marker = read_marker(place); !marker.empty()) {
+        out.server = cluster::Server::unusable;
+        out.problem = marker;
+        return out;
+    }
+    if (!runtime::exists(place.data() + "/PG_VERSION")) {
+        out.server = cluster::Server::absent;
+        return out;
+    }
+    if (!stopped_) {
+        auto const control_data = read_control_data(place, Bound(2s));
+        out.server = cluster::Server::stopped;
+        if (control_data) {
+            // A lower bound: how far the WAL reaches shows when it has been replayed.
+            out.flush = out.replay = control_data->known_end();
+            out.timeline =
+                timeline_on_disk(place.data(), out.flush, control_data->segment_bytes, control_data->known_timeline());
+        } else {
+            out.problem = control_data.error().text;
+            return out;
+        }
+        stopped_ = out;
+    }
+    cluster::Observation seen = *stopped_;
+    seen.upstream = out.upstream;
+    return seen;
+}
+
+}  // namespace keel::postgres
