@@ -28,6 +28,8 @@ bool has_majority(Voters const& voters, Answers const& answers) {
     return !voters.empty() && static_cast<std::size_t>(std::ranges::count_if(voters, agrees)) >= voters.size() / 2 + 1;
 }
 
+bool is_settled(Value const& value) { return value.before == value.voters; }
+
 std::set<NodeId> electors(Value const& value) {
     std::set<NodeId> nodes;
     for (auto const* voters : {&value.before, &value.voters}) {
@@ -112,7 +114,6 @@ Step Proposer::begin(Operation operation) {
 Step Proposer::attempt_now() {
     ++attempt_;
     answers_.clear();
-    refused_.clear();
     asked_.clear();
     if (!belief_) {
         phase_ = Phase::blind;
@@ -146,15 +147,15 @@ Step Proposer::prepare() {
 }
 
 Step Proposer::propose(Value const& base) {
-    bool const settled = !rules_.settle_first || base.before == base.voters || base == known_chosen_;
-    bool const is_child = settled && changes(base);
-    if (is_child && too_many_changes(base)) return finish(Outcome::refused, {});
-    proposal_ = is_child ? child(base) : base;
-    operation_.sent = operation_.sent || is_child;
+    bool const chosen = !rules_.settle_first || is_settled(base) || (known_chosen_ && base == known_chosen_->value);
+    bool const is_write = chosen && changes(base);
+    if (is_write && too_many_changes(base)) return finish(Outcome::refused, {});
+    proposal_ = is_write ? child(base) : base;
+    if (chosen && !is_write) proposal_.before = proposal_.voters;
+    operation_.sent = operation_.sent || is_write;
     phase_ = Phase::accept;
     ready_.reset();
     answers_.clear();
-    refused_.clear();
     asked_.clear();
     next_ = {ballot_.counter + 1, self_, nonce_};
     counter_ = std::max(counter_, next_.counter);
@@ -170,7 +171,8 @@ Step Proposer::peeked() {
     ask(*top->value, step);
     Answers same = answers_;
     std::erase_if(same, [&](auto const& one) { return one.second.accepted != top->accepted; });
-    if (has_quorum(*top->value, same)) return finish(Outcome::done, Learned{top->accepted, *top->value});
+    if (is_settled(*top->value) && has_quorum(*top->value, same))
+        return finish(Outcome::done, Learned{top->accepted, *top->value});
     // Somebody is behind, or a write is on its way: settle it.
     return answers_.size() == asked_.size() ? prepare() : step;
 }
@@ -187,16 +189,13 @@ Step Proposer::prepared() {
 
 Step Proposer::accepted() {
     if (!rules_.has_quorum(proposal_, answers_)) return {};
-    known_chosen_ = proposal_;
-    ready_ = Ready{next_, proposal_};
     Learned const learned{ballot_, proposal_};
+    known_chosen_ = learned;
+    ready_ = Ready{next_, proposal_};
     believe(learned);
-    Step step;
-    if (changes(proposal_)) {
-        step = attempt_now();  // that was an unsettled change of voters, now the operation's own turn
-    } else {
-        step = finish(outcome_of(proposal_), learned);
-    }
+    // A change of voters is brought to its end first; if it was another's, the operation's own turn is then.
+    bool const ends = is_settled(proposal_) && !changes(proposal_);
+    Step step = ends ? finish(outcome_of(proposal_), learned) : attempt_now();
     step.chosen = learned;
     return step;
 }
@@ -209,6 +208,7 @@ Step Proposer::receive(NodeId const& from, Message const& message) {
     if (!asked_.contains(from)) return {};
     if (auto const* seen = std::get_if<Seen>(&message);
         seen != nullptr && phase_ == Phase::peek && seen->round == round_) {
+        counter_ = std::max(counter_, seen->accepted.counter + 1);
         answers_[from] = {seen->seat, seen->accepted, seen->value};
         return peeked();
     }
@@ -217,16 +217,16 @@ Step Proposer::receive(NodeId const& from, Message const& message) {
         answers_[from] = {promise->seat, promise->accepted, promise->value};
         return prepared();
     }
+    // A majority may still accept after somebody refused.
     if (auto const* took = std::get_if<Took>(&message);
-        took != nullptr && phase_ == Phase::accept && took->ballot == ballot_) {
+        took != nullptr && (phase_ == Phase::accept || phase_ == Phase::pause) && took->ballot == ballot_) {
         answers_[from] = {took->seat, took->ballot, {}};
         return accepted();
     }
     if (auto const* refused = std::get_if<Refused>(&message)) {
         counter_ = std::max(counter_, refused->promised.counter);
-        if ((phase_ != Phase::prepare && phase_ != Phase::accept) || refused->ballot != ballot_) return {};
-        refused_.insert(from);
-        if (is_hopeless(phase_ == Phase::accept ? proposal_ : belief_->value)) return pause();
+        bool const mine = refused->ballot == ballot_ && (phase_ == Phase::prepare || phase_ == Phase::accept);
+        return mine ? pause() : Step{};
     }
     return {};
 }
@@ -242,7 +242,7 @@ Step Proposer::tick() {
             return prepare();
         case Phase::prepare:
         case Phase::accept:
-            return refused_.empty() ? ask_again() : pause();
+            return ask_again();
     }
     return {};
 }
@@ -251,6 +251,9 @@ Step Proposer::retry() { return phase_ == Phase::pause ? attempt_now() : Step{};
 
 Step Proposer::give_up() {
     if (phase_ == Phase::idle) return {};
+    if (operation_.sent && known_chosen_ && has_write(known_chosen_->value, operation_.id)) {
+        return finish(Outcome::done, known_chosen_);
+    }
     return finish(operation_.sent ? Outcome::unknown : Outcome::not_done, {});
 }
 
@@ -303,14 +306,6 @@ bool Proposer::too_many_changes(Value const& base) const {
     return operation_.voters.empty() || static_cast<std::size_t>(added + removed) > rules_.changes_at_once;
 }
 
-bool Proposer::is_hopeless(Value const& value) const {
-    return std::ranges::any_of(std::vector{&value.before, &value.voters}, [&](Voters const* voters) {
-        auto const refusals =
-            std::ranges::count_if(*voters, [&](auto const& voter) { return refused_.contains(voter.first); });
-        return voters->size() - static_cast<std::size_t>(refusals) < voters->size() / 2 + 1;
-    });
-}
-
 Value Proposer::child(Value const& base) const {
     Value value = base;
     value.before = base.voters;
@@ -332,7 +327,7 @@ Value Proposer::child(Value const& base) const {
 
 std::set<NodeId> Proposer::silent() const {
     auto nodes = asked_;
-    std::erase_if(nodes, [&](NodeId const& node) { return answers_.contains(node) || refused_.contains(node); });
+    std::erase_if(nodes, [&](NodeId const& node) { return answers_.contains(node); });
     return nodes;
 }
 

@@ -31,6 +31,9 @@
 //   So all chosen values form one chain, in the order of their ballots. An acceptor of a set long gone still leads to
 //   the
 // newest: the stale proposer meets, in every majority of that set, the value that changed it (or a later one).
+//   Liveness: while a change of voters is the newest value, both sets must have a majority up. So its proposer goes on
+//   at
+// once with a child that differs in `before` = voters only, and so does everybody who reads a change that lacks one.
 //
 // A wiped acceptor would break the promise "what I answered, I remember". So an acceptor is not its node but its
 // *seat*, a random number in the acceptor's file, and voters are node -> seat: an acceptor whose file is gone has a new
@@ -267,7 +270,6 @@ class Proposer {
     bool changes(Value const& base) const;
     bool lacks_seats(Value const& base) const;
     bool too_many_changes(Value const& base) const;
-    bool is_hopeless(Value const& value) const;
     Value child(Value const& base) const;
     void ask(Value const& value, Step& step);
     Message question() const;
@@ -286,9 +288,8 @@ class Proposer {
     Value proposal_;
     std::set<NodeId> asked_;
     Answers answers_;
-    std::set<NodeId> refused_;
     std::optional<Ready> ready_;
-    std::optional<Value> known_chosen_;  // by this proposer, in a ballot below ballot_
+    std::optional<Learned> known_chosen_;  // by this proposer, in a ballot below ballot_
     std::optional<Learned> belief_;
 };
 

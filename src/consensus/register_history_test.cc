@@ -15,7 +15,7 @@ struct Faults {                       // deliberate ones, to show that the check
     bool promise_forgotten = false;   // at restart
     bool answer_before_sync = false;  // and a crash loses the write
     bool wiped_keeps_seat = false;    // an acceptor without memory counts as the one it replaces
-    Rules rules;
+    Rules rules = {};
 };
 
 struct Record {
@@ -273,7 +273,7 @@ class World {
     std::set<NodeId> voters_after(Value const& known) {
         std::set<NodeId> voters;
         for (auto const& [name, seat] : known.voters) voters.insert(name);
-        if (!may_change_voters_ || !chance(40)) return voters;
+        if (!may_change_voters_ || !chance(faults_.rules.changes_at_once > 1 ? 80 : 40)) return voters;
         for (auto left = 1 + pick(faults_.rules.changes_at_once); left > 0; --left) {
             auto const& changed = any();
             if (!voters.insert(changed).second && voters.size() > smallest_) voters.erase(changed);
