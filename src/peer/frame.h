@@ -17,6 +17,7 @@ namespace keel::peer {
 
 inline constexpr std::size_t kFrameHead = 13;
 inline constexpr std::size_t kFrameLimit = 4 * 1024 * 1024;  // length field at most
+inline constexpr std::size_t kBodyLimit = kFrameLimit - 9;
 inline constexpr std::uint32_t kProtocol = 1;
 
 enum class Topic : std::uint8_t {
@@ -26,7 +27,7 @@ enum class Topic : std::uint8_t {
     cluster = 16,  // cluster::Message
     store = 17,    // consensus
     call = 18,     // request; the body is method '\n' argument
-    answer = 19,   // reply of a call; the body is a JSON Reply head '\n' payload
+    answer = 19,   // reply of a call; the body is a JSON head '\n' payload
 };
 bool is_known(Topic topic);
 
@@ -45,7 +46,7 @@ struct Malformed {
 
 // The first frame in `in`. A topic nobody knows is a Frame (a newer node may have sent it): skip it by its size.
 std::variant<Frame, NeedMore, Malformed> next_frame(std::string_view in);
-// Body at most kFrameLimit - 9 bytes (assert).
+// Body at most kBodyLimit bytes (assert).
 std::string make_frame(Topic topic, std::uint64_t call, std::string_view body);
 
 // Bodies of the handshake, JSON.
