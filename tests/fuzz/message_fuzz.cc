@@ -6,12 +6,23 @@ namespace keel::fuzz {
 
 std::vector<std::string> seeds() {
     using namespace cluster;
-    return {encode(Message{Heartbeat{.sequence = 3, .state = State::primary, .flush = Lsn{0x3000148}}}),
-            encode(Message{Renew{.epoch = Epoch{4}, .sent = 1500us}}),
-            encode(Message{Promised{.epoch = Epoch{4}, .granted = true}}),
-            encode(Message{Revoke{.epoch = Epoch{5}}}),
-            encode(Message{Grant{.epoch = Epoch{5}, .vote = true, .fenced = true, .timeline = Timeline{2}}}),
-            encode(Message{Release{.epoch = Epoch{4}}})};
+    Heartbeat beat;
+    beat.sequence = 3;
+    beat.state = State::primary;
+    beat.flush = Lsn{0x3000148};
+    Grant grant;
+    grant.epoch = Epoch{5};
+    grant.vote = grant.fenced = true;
+    grant.timeline = Timeline{2};
+    Promised promised;
+    promised.epoch = Epoch{4};
+    promised.granted = true;
+    std::vector<std::string> out;
+    for (Message const& message : {Message{beat}, Message{Renew{Epoch{4}, 1500us, 1500ms}}, Message{promised},
+                                   Message{Revoke{Epoch{5}, true}}, Message{grant}, Message{Release{Epoch{4}}}}) {
+        out.push_back(encode(message));
+    }
+    return out;
 }
 
 void eat(std::string_view bytes) {

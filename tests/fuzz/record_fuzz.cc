@@ -10,12 +10,15 @@ std::vector<std::string> seeds() {
     record.name = "shop";
     record.epoch = Epoch{7};
     record.leader = NodeId{"a"};
-    record.members[NodeId{"a"}] = {.name = "a", .peer = "127.0.0.1:7432", .tags = {.domain = "rack1"}};
+    auto& member = record.members[NodeId{"a"}];
+    member.name = "a";
+    member.peer = "127.0.0.1:7432";
+    member.tags.domain = "rack1";
     record.voters = {NodeId{"a"}, NodeId{"b"}};
-    record.sync = {cluster::Mode::quorum, {NodeId{"b"}}, 1};
+    record.sync = {cluster::Mode::quorum, {NodeId{"b"}}, 1, NodeId{"a"}};
     record.lineage = {{Timeline{1}, Timeline{0}, Lsn{0}, Epoch{1}, NodeId{"a"}, cluster::Fate::live},
                       {Timeline{2}, Timeline{1}, Lsn{0x3000148}, Epoch{7}, NodeId{"b"}, cluster::Fate::planned}};
-    record.handover = cluster::Handover{.target = NodeId{"b"}, .asked_by = "operator"};
+    record.handover.emplace().target = NodeId{"b"};
     record.settings.postgres["work_mem"] = "8MB";
     cluster::note(record, NodeId{"a"}, 1700000000000, "leader", "first");
     return {cluster::encode(cluster::Record{}), cluster::encode(record)};
