@@ -120,6 +120,28 @@ BOOST_DESCRIBE_STRUCT(Settings, (),
                       (mode, quorum, profile, failover_lag_bytes_max, spare_grace_s, promote_timeout_ms, evict_after_ms,
                        postgres))
 
+// Lets a new node in. The secret itself is known to whoever was shown it, and to nobody else.
+struct JoinToken {
+    std::string id;      // to name it: the first digits of the hash
+    std::string sha256;  // of the secret, lower-case hex
+    Kind kind = Kind::data;
+    std::int64_t expires_unix_ms = 0;
+    std::uint32_t uses_left = 1;
+    std::string made_by;
+};
+BOOST_DESCRIBE_STRUCT(JoinToken, (), (id, sha256, kind, expires_unix_ms, uses_left, made_by))
+
+// Work that an operator asked of one member; its agent does it and takes it off the record.
+enum class Work { restart, reinit };
+BOOST_DESCRIBE_ENUM(Work, restart, reinit)
+struct Errand {
+    std::uint64_t number = 0;  // of the history event that asked for it; new ones are higher
+    Work work = Work::restart;
+    std::int64_t asked_unix_ms = 0;
+    std::string asked_by;
+};
+BOOST_DESCRIBE_STRUCT(Errand, (), (number, work, asked_unix_ms, asked_by))
+
 struct Record {
     int format = 1;
     std::string cluster_id;
@@ -137,11 +159,13 @@ struct Record {
     std::vector<Branch> lineage;
     Settings settings;
     std::optional<Handover> handover;
+    std::vector<JoinToken> tokens;
+    std::map<NodeId, Errand> errands;
     std::vector<HistoryEvent> history;
 };
 BOOST_DESCRIBE_STRUCT(Record, (),
                       (format, cluster_id, name, system_id, revision, epoch, phase, leader, coordinator, paused,
-                       members, voters, sync, lineage, settings, handover, history))
+                       members, voters, sync, lineage, settings, handover, tokens, errands, history))
 
 std::string encode(Record const& record);
 Result<Record> decode_record(std::string_view text);

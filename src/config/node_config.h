@@ -1,0 +1,88 @@
+// A node's own settings, node.toml: text in, types out, and every problem with its place and its mend. Pure.
+#pragma once
+
+#include <boost/describe.hpp>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cluster/record.h"
+#include "config/problem.h"
+
+namespace keel::config {
+
+inline constexpr std::uint16_t kPeerPort = 7432;
+inline constexpr std::uint16_t kApiPort = 8008;
+inline constexpr std::uint16_t kPostgresPort = 5432;
+inline constexpr char const* kDirectory = "/var/lib/pgkeel";
+inline constexpr char const* kFileName = "node.toml";
+
+// embedded: a register replicated by the nodes themselves. etcd: a cluster of etcd >= 3.4 that exists already.
+enum class StoreKind { embedded, etcd };
+BOOST_DESCRIBE_ENUM(StoreKind, embedded, etcd)
+
+struct Store {
+    StoreKind kind = StoreKind::embedded;
+    // The rest is for etcd only.
+    std::vector<std::string> endpoints;  // https://host:2379
+    std::string prefix = "/pgkeel";      // the record's key is <prefix>/<cluster name>/record
+    std::string user;                    // empty: no authentication by password
+    std::string password_file;           // first line; must not be readable by others
+    std::string ca_file, cert_file, key_file;
+};
+
+struct Postgres {
+    std::string bin;  // directory of the binaries; empty: the newest installed (postgres::find_binaries)
+    std::uint16_t port = kPostgresPort;
+    std::vector<std::string> listen;                // empty in the file: "localhost" and node.address
+    std::map<std::string, std::string> parameters;  // as postgresql.conf wants them; win over the cluster's
+    std::uint32_t clone_rate_kbytes_max = 0;        // per second; 0: as fast as it goes
+};
+
+enum class LogLevel { debug, info, warning, error };
+BOOST_DESCRIBE_ENUM(LogLevel, debug, info, warning, error)
+enum class LogFormat { text, json };
+BOOST_DESCRIBE_ENUM(LogFormat, text, json)
+
+struct Log {
+    LogLevel level = LogLevel::info;
+    LogFormat format = LogFormat::text;
+    std::string file;  // empty: standard error
+};
+
+struct NodeConfig {
+    std::string name;               // unique in the cluster, for people
+    std::string directory;          // where node.toml lies, unless it says otherwise
+    std::string user = "postgres";  // whom root drops to
+    cluster::Kind kind = cluster::Kind::data;
+    std::string address;  // host name or IP under which the other nodes and the applications reach this one
+    std::uint16_t peer_port = kPeerPort;
+    std::uint16_t api_port = kApiPort;
+    Postgres postgres;
+    Store store;
+    cluster::Tags tags;  // the member's tags at init or join; afterwards the record's count (pgkeel tag)
+    Log log;
+
+    std::string agent_socket() const { return directory + "/run/agent.sock"; }
+};
+
+struct Parsed {
+    NodeConfig config;
+    std::vector<Problem> problems;  // in the order of their lines
+    // False when a problem is an error; warnings do not count.
+    bool usable() const;
+};
+// `file` is for the messages only; `directory` is where the file lies.
+Parsed parse_node_config(std::string_view text, std::string const& file, std::string const& directory);
+
+// The whole file with every key and what it means; keys at their default are commented out.
+std::string render_node_config(NodeConfig const& config);
+
+// True for 1..63 characters of a-z, 0-9 and '-', beginning with a letter: names of nodes and clusters.
+bool is_name(std::string_view text);
+// "host:port" with brackets around an IPv6 address.
+std::string host_port(std::string const& host, std::uint16_t port);
+
+}  // namespace keel::config
