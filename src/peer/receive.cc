@@ -181,6 +181,7 @@ Task<void> accept_peers(std::shared_ptr<Channel::State> state, std::shared_ptr<a
     for (;;) {
         boost::system::error_code failed;
         auto socket = co_await acceptor->async_accept(asio::redirect_error(asio::use_awaitable, failed));
+        if (failed == asio::error::operation_aborted) co_return;
         if (failed) {
             log::warning("peer", "accept: {}", failed.message());
             co_await runtime::sleep_for(100ms);

@@ -18,8 +18,8 @@ namespace keel::runtime {
 struct Stream {
     enum class Kind { inherit, null, file, lines };
     Kind kind = Kind::inherit;
-    std::string path;                               // file: appended to, created 0600
-    std::function<void(std::string_view)> on_line;  // lines: each without its newline, cut at 16 KiB
+    std::string path = {};                               // file: appended to, created 0600
+    std::function<void(std::string_view)> on_line = {};  // lines: each without its newline, cut at 16 KiB
 
     static Stream inherit() { return {}; }
     static Stream null() { return {Kind::null, {}, {}}; }
@@ -28,18 +28,18 @@ struct Stream {
 };
 
 struct ChildSpec {
-    std::vector<std::string> argv;         // argv[0]: the program's path, or a name looked up in PATH
-    std::vector<std::string> environment;  // "NAME=value", added to ours (overriding) unless bare_environment
+    std::vector<std::string> argv;              // argv[0]: the program's path, or a name looked up in PATH
+    std::vector<std::string> environment = {};  // "NAME=value", added to ours (overriding) unless bare_environment
     bool bare_environment = false;
-    std::string directory;      // empty: ours
-    std::optional<uid_t> user;  // dropped to, with `group` and that user's supplementary groups
-    std::optional<gid_t> group;
+    std::string directory = {};      // empty: ours
+    std::optional<uid_t> user = {};  // dropped to, with `group` and that user's supplementary groups
+    std::optional<gid_t> group = {};
     bool new_session = false;        // setsid: a terminal's Ctrl-C does not reach it
     int signal_at_parent_death = 0;  // PR_SET_PDEATHSIG; 0: it outlives us
     bool in_null = true;             // stdin: /dev/null, or ours
-    std::string input;               // non-empty: what stdin gives (at most 60 KiB), then its end
-    Stream out;
-    Stream err;
+    std::string input = {};          // non-empty: what stdin gives (at most 60 KiB), then its end
+    Stream out = {};
+    Stream err = {};
 };
 
 struct Exit {

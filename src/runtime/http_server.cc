@@ -191,6 +191,7 @@ Task<void> accept_all(std::shared_ptr<State> state, std::shared_ptr<Acceptor> ac
     for (;;) {
         boost::system::error_code failed;
         auto socket = co_await acceptor->async_accept(asio::redirect_error(asio::use_awaitable, failed));
+        if (failed == asio::error::operation_aborted) co_return;
         if (failed) {  // out of descriptors: not a reason to spin
             log::warning("http", "accept: {}", failed.message());
             co_await sleep_for(100ms);
