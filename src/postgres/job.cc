@@ -10,8 +10,10 @@
 
 #include <array>
 #include <cstring>
+#include <memory>
 
 #include "runtime/files.h"
+#include "runtime/process.h"
 
 namespace keel::postgres {
 
@@ -141,6 +143,8 @@ Result<std::string> run_job(Job const& job, Bound const& bound) {
         }
     }
     KEEL_TRY(pid_t const pid, start(job.argv, input.number, write_end.number, false));
+    runtime::remember_child(pid);  // its end is ours to collect
+    std::unique_ptr<pid_t const, decltype([](pid_t const* one) { runtime::forget_child(*one); })> const ours(&pid);
     write_end.reset();
     Lines lines{job.on_line, {}, {}};
     std::array<char, 8192> buffer{};

@@ -87,7 +87,7 @@ ConnInfo local_conninfo(Place const& place, std::string const& purpose) {
             {"sslmode", "disable"},
             {"target_session_attrs", "any"},
             {"client_encoding", "UTF8"},
-            {"passfile", "/dev/null"},
+            {"passfile", "/dev/null/none"},
             {"options", "-c search_path=pg_catalog"}};
 }
 
@@ -103,7 +103,7 @@ ConnInfo peer_conninfo(Place const& place, Endpoint const& peer, std::string con
             {"sslcert", place.pki("node.crt")},
             {"sslkey", place.pki("node.key")},
             {"sslrootcert", place.pki("ca.crt")},
-            {"passfile", "/dev/null"},
+            {"passfile", "/dev/null/none"},
             {"gssencmode", "disable"},
             {"target_session_attrs", "any"},
             {"connect_timeout", "5"},

@@ -1,0 +1,321 @@
+// The layer against real PostgreSQL servers.
+#include "postgres/server.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+
+#include "postgres/test_cluster.h"
+#include "postgres/timelines.h"
+
+namespace keel::postgres::test {
+namespace {
+
+using cluster::Command;
+using cluster::Names;
+using cluster::Verb;
+using ServerState = cluster::Server;
+
+Command command(Verb verb, NodeId peer = {}) {
+    Command out;
+    out.verb = verb;
+    out.peer = std::move(peer);
+    return out;
+}
+Command promotion(std::uint32_t timeline, Names names = {}) {
+    Command out = command(Verb::promote);
+    out.timeline = {timeline};
+    out.names = std::move(names);
+    return out;
+}
+Command naming(Names names) {
+    Command out = command(Verb::set_names);
+    out.names = std::move(names);
+    return out;
+}
+
+#define RUN(...)                           \
+    do {                                   \
+        auto const done = (__VA_ARGS__);   \
+        ASSERT_TRUE(done.ok) << done.text; \
+    } while (false)
+
+// a: a primary on timeline 2 with a table. b: clones it and streams.
+struct Pair : TestCluster {
+    TestNode& a = add("a");
+    TestNode& b = add("b");
+
+    void make_primary() {
+        auto const made = init(a.place, {});
+        ASSERT_TRUE(made) << to_string(made.error());
+        EXPECT_EQ(made->system_id, system_id(a.place).value());
+        RUN(a.run(command(Verb::start)));
+        ASSERT_TRUE(eventually([&] { return a.server->observe().settled; }));
+        RUN(a.run(promotion(2)));
+        ASSERT_EQ(a.sql("CREATE TABLE public.t(id bigserial PRIMARY KEY, worker int)"), "");
+    }
+    void make_standby() {
+        auto slots = command(Verb::slots);
+        slots.members = {a.place.id, b.place.id};
+        RUN(a.run(slots));
+        RUN(b.run(command(Verb::clone, a.place.id), peers));
+        RUN(b.run(command(Verb::start, a.place.id), peers));
+        ASSERT_TRUE(eventually([&] { return b.server->observe().receiver; }));
+    }
+    bool level() {
+        return eventually([&] {
+            auto const left = a.server->observe();
+            auto const right = b.server->observe();
+            return right.flush >= left.flush && right.replay == right.flush;
+        });
+    }
+};
+
+TEST(PostgresServer, InitStartsPromotesClonesAndStreams) {
+    Pair c;
+    EXPECT_EQ(c.a.server->observe().server, ServerState::absent);
+    ASSERT_NO_FATAL_FAILURE(c.make_primary());
+    auto seen = c.a.server->observe();
+    EXPECT_EQ(seen.server, ServerState::primary);
+    EXPECT_EQ(seen.timeline, Timeline{2});
+    EXPECT_EQ(seen.problem, "");
+
+    std::vector<Progress> steps;
+    auto slots = command(Verb::slots);
+    slots.members = {c.b.place.id};
+    RUN(c.a.run(slots));
+    EXPECT_EQ(c.a.server->observe().slots, std::set<NodeId>{c.b.place.id});
+    RUN(c.b.run(command(Verb::clone, c.a.place.id), c.peers, [&](Progress const& p) { steps.push_back(p); }));
+    ASSERT_FALSE(steps.empty());
+    EXPECT_EQ(steps.back().done_bytes, steps.back().total_bytes);
+    EXPECT_EQ(c.b.server->observe().server, ServerState::stopped);
+    RUN(c.b.run(command(Verb::start, c.a.place.id), c.peers));
+    ASSERT_TRUE(eventually([&] {
+        auto const senders = c.a.server->observe().senders;
+        return senders.size() == 1 && senders[0].node == c.b.place.id && senders[0].streaming;
+    }));
+    ASSERT_EQ(c.a.sql("INSERT INTO public.t(worker) VALUES (7)"), "");
+    ASSERT_TRUE(c.level());
+    EXPECT_EQ(c.b.sql("SELECT worker FROM public.t"), "7");
+    seen = c.b.server->observe();
+    EXPECT_EQ(seen.server, ServerState::recovery);
+    EXPECT_TRUE(seen.settled);
+    EXPECT_EQ(seen.timeline, Timeline{2});
+    EXPECT_EQ(seen.upstream, c.a.place.id);
+    EXPECT_TRUE(seen.names.members.empty());
+}
+
+TEST(PostgresServer, ParametersOfOursCannotBeTakenOver) {
+    TestCluster c;
+    auto& a = c.add("a");
+    Settings wrong;
+    wrong.node = {{"synchronous_standby_names", "x"}, {"work_mem", "8MB"}};
+    EXPECT_FALSE(a.server->set_settings(wrong));
+    EXPECT_FALSE(init(a.place, wrong));
+    EXPECT_FALSE(std::filesystem::exists(a.place.data()));
+    Settings right;
+    right.cluster = {{"work_mem", "8MB"}, {"log_min_messages", "info"}};
+    right.node = {{"work_mem", "9MB"}};
+    ASSERT_TRUE(a.server->set_settings(right));
+    ASSERT_TRUE(init(a.place, right));
+    EXPECT_FALSE(init(a.place, right)) << "a directory in use must be refused";
+    RUN(a.run(command(Verb::start)));
+    EXPECT_EQ(a.sql("SHOW work_mem"), "9MB");
+    EXPECT_EQ(a.sql("SHOW data_checksums"), "on");
+    ASSERT_EQ(a.sql("ALTER SYSTEM SET primary_conninfo = 'host=nowhere'"), "");
+    ASSERT_EQ(a.sql("ALTER SYSTEM SET work_mem = '10MB'"), "");
+    RUN(a.run(command(Verb::configure)));
+    EXPECT_TRUE(eventually([&] { return a.sql("SHOW work_mem") == "10MB"; }));
+    EXPECT_EQ(a.sql("SHOW primary_conninfo"), "");
+
+    right.node = {{"work_mem", "many"}};
+    ASSERT_TRUE(a.server->set_settings(right));
+    auto const refused = a.run(command(Verb::configure));
+    EXPECT_FALSE(refused.ok);
+    EXPECT_NE(refused.text.find("work_mem"), std::string::npos) << refused.text;
+
+    // Also behind our back while the server is down.
+    RUN(a.run(command(Verb::stop)));
+    ASSERT_TRUE(a.server->set_settings({}));
+    ASSERT_TRUE(
+        runtime::write_atomically(a.place.data() + "/postgresql.auto.conf", "restart_after_crash = 'on'\n", 0600));
+    // And claims that a promotion left which never came.
+    ASSERT_TRUE(claim_below(a.place.data(), {1}, {4}));
+    RUN(a.run(command(Verb::start)));
+    EXPECT_EQ(a.sql("SHOW restart_after_crash"), "off");
+}
+
+TEST(PostgresServer, CutStopsTheReceiverForGood) {
+    Pair c;
+    ASSERT_NO_FATAL_FAILURE(c.make_primary());
+    ASSERT_NO_FATAL_FAILURE(c.make_standby());
+    Writer const writer(c.a);
+    for (int round = 0; round < 5; ++round) {
+        auto const cut = c.b.run(command(Verb::cut));
+        ASSERT_TRUE(cut.ok) << cut.text;
+        EXPECT_EQ(cut.text, "") << "the server had to be stopped";
+        EXPECT_FALSE(cut.seen.receiver);
+        EXPECT_EQ(cut.seen.upstream, NodeId{});
+        auto const before = writer.acknowledged.load();
+        ASSERT_TRUE(eventually([&] { return writer.acknowledged > before + 20; }));
+        auto const later = c.b.server->observe();
+        EXPECT_EQ(later.flush, cut.seen.flush) << "WAL arrived after the cut";
+        EXPECT_FALSE(later.receiver);
+        RUN(c.b.run(command(Verb::follow, c.a.place.id), c.peers));
+        ASSERT_TRUE(eventually([&] { return c.b.server->observe().flush > cut.seen.flush; }));
+    }
+}
+
+TEST(PostgresServer, NamesAreInForceWhenSetNamesReturns) {
+    Pair c;
+    ASSERT_NO_FATAL_FAILURE(c.make_primary());
+    ASSERT_NO_FATAL_FAILURE(c.make_standby());
+    Writer const one(c.a, 1);
+    Writer const two(c.a, 2);
+    Names const b{1, {c.b.place.id}};
+    NodeId const absent{runtime::random_uuid()};
+    ASSERT_TRUE(eventually([&] { return one.acknowledged > 0 && two.acknowledged > 0; }));
+    for (int round = 0; round < 3; ++round) {
+        auto const on = c.a.run(naming(b));
+        ASSERT_TRUE(on.ok) << on.text;
+        EXPECT_EQ(on.seen.names, b);
+        // From here on nothing is acknowledged that b has not: what b has when it is cut is the end.
+        RUN(c.b.run(command(Verb::cut)));
+        auto const waiting = [&] {
+            return c.a.sql(
+                       "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND application_name = "
+                       "'test'") == "2";
+        };
+        ASSERT_TRUE(eventually(waiting));
+        auto const acknowledged = one.acknowledged + two.acknowledged;
+        // More names and a higher count release nobody either.
+        RUN(c.a.run(naming({2, {c.b.place.id, absent}})));
+        EXPECT_TRUE(waiting());
+        RUN(c.a.run(naming({1, {c.b.place.id, absent}})));
+        EXPECT_TRUE(waiting());
+        EXPECT_EQ(one.acknowledged + two.acknowledged, acknowledged);
+        RUN(c.b.run(command(Verb::follow, c.a.place.id), c.peers));
+        ASSERT_TRUE(eventually([&] { return one.acknowledged + two.acknowledged > acknowledged + 20; }));
+        RUN(c.a.run(naming({2, {c.b.place.id, absent}})));
+        ASSERT_TRUE(eventually(waiting));
+        // A lower count lets go at once what was only waiting for the absent one.
+        RUN(c.a.run(naming(b)));
+        auto const now = one.acknowledged + two.acknowledged;
+        ASSERT_TRUE(eventually([&] { return one.acknowledged + two.acknowledged > now + 20; }));
+        RUN(c.a.run(naming({})));
+        EXPECT_EQ(c.a.sql("SHOW synchronous_standby_names"), "");
+    }
+}
+
+TEST(PostgresServer, FailoverBurnsTimelinesReapsOrphansAndRewinds) {
+    Pair c;
+    ASSERT_NO_FATAL_FAILURE(c.make_primary());
+    ASSERT_NO_FATAL_FAILURE(c.make_standby());
+    std::vector<std::unique_ptr<Writer>> writers;
+    for (int i = 0; i < 4; ++i) writers.push_back(std::make_unique<Writer>(c.a, i));
+    auto acknowledged = [&] {
+        long sum = 0;
+        for (auto const& writer : writers) sum += writer->acknowledged;
+        return sum;
+    };
+    ASSERT_TRUE(eventually([&] { return acknowledged() > 200; }));
+    auto const cut = c.b.run(command(Verb::cut));
+    ASSERT_TRUE(cut.ok) << cut.text;
+    auto const before = acknowledged();
+    ASSERT_TRUE(eventually([&] { return acknowledged() > before + 100; }));  // these are lost: b does not have them
+
+    int const death = c.a.server->postmaster_pidfd();
+    ASSERT_GE(death, 0);
+    ASSERT_EQ(::kill(*c.a.server->postmaster_pid(), SIGKILL), 0);
+    pollfd wait{death, POLLIN, 0};
+    ASSERT_EQ(::poll(&wait, 1, 5000), 1);
+    ::close(death);
+    c.a.server->reap_orphans();
+    auto const at_reap = acknowledged();
+    ASSERT_TRUE(
+        eventually([&] { return std::ranges::all_of(writers, [](auto const& w) { return w->ended.load(); }); }));
+    // An answer that the kernel had already taken may still be read by the client, one per connection.
+    EXPECT_LE(acknowledged(), at_reap + static_cast<long>(writers.size()));
+    EXPECT_EQ(c.a.server->observe().server, ServerState::stopped);
+
+    RUN(c.b.run(promotion(5)));
+    EXPECT_EQ(c.b.server->observe().timeline, Timeline{5});
+    auto const history = read_history(c.b.place.data(), {5});
+    ASSERT_TRUE(history);
+    ASSERT_EQ(history->size(), 2U);
+    EXPECT_EQ(history->back().timeline, Timeline{2});
+
+    // The crashed one comes up as a standby, knows that it has replayed everything, and shows its own timeline.
+    RUN(c.a.run(command(Verb::start)));
+    ASSERT_TRUE(eventually([&] { return c.a.server->observe().settled; }));
+    auto const old = c.a.server->observe();
+    EXPECT_EQ(old.server, ServerState::recovery);
+    EXPECT_EQ(old.timeline, Timeline{2});
+    EXPECT_GT(old.flush, history->back().until);
+    auto slots = command(Verb::slots);
+    slots.members = {c.a.place.id};
+    RUN(c.b.run(slots));
+    auto const rewound = c.a.run(command(Verb::rewind, c.b.place.id), c.peers);
+    ASSERT_TRUE(rewound.ok) << rewound.text;
+    EXPECT_EQ(rewound.seen.server, ServerState::stopped);
+    std::string lost;
+    for (auto const& entry : std::filesystem::directory_iterator(c.a.place.quarantine())) {
+        lost = runtime::read_file(entry.path().string() + "/lost.txt", 1U << 20U).value_or("");
+    }
+    EXPECT_NE(lost.find("from: " + keel::to_string(history->back().until)), std::string::npos) << lost;
+    EXPECT_NE(lost.find("to: " + keel::to_string(old.flush)), std::string::npos) << lost;
+    RUN(c.a.run(command(Verb::start, c.b.place.id), c.peers));
+    ASSERT_EQ(c.b.sql("INSERT INTO public.t(worker) VALUES (99)"), "");
+    ASSERT_TRUE(eventually([&] { return c.a.sql("SELECT count(*) FROM public.t WHERE worker = 99") == "1"; }));
+    EXPECT_EQ(c.a.sql("SELECT count(*) FROM public.t"), c.b.sql("SELECT count(*) FROM public.t"));
+    EXPECT_EQ(c.a.server->observe().timeline, Timeline{5});
+}
+
+TEST(PostgresServer, AnotherAgentAdoptsTheServerAndAKillOvertakesACommand) {
+    Pair c;
+    ASSERT_NO_FATAL_FAILURE(c.make_primary());
+    auto const pid = c.a.server->postmaster_pid();
+    ASSERT_TRUE(pid);
+    c.a.server = std::make_unique<Server>(c.a.place);
+    EXPECT_EQ(c.a.server->postmaster_pid(), pid);
+    EXPECT_EQ(c.a.server->observe().server, ServerState::primary);
+    RUN(c.a.run(naming({})));
+
+    Settings slow;
+    slow.clone_rate_kbytes_max = 64;
+    ASSERT_TRUE(c.b.server->set_settings(slow));
+    std::atomic<bool> under_way = false;
+    cluster::CommandDone overtaken;
+    {
+        std::jthread const clone([&] {
+            overtaken =
+                c.b.run(command(Verb::clone, c.a.place.id), c.peers, [&](Progress const&) { under_way = true; });
+        });
+        ASSERT_TRUE(eventually([&] { return under_way.load(); }));
+        EXPECT_TRUE(c.b.server->kill());
+    }
+    EXPECT_FALSE(overtaken.ok);
+    EXPECT_EQ(c.b.server->observe().server, ServerState::unusable);
+    EXPECT_FALSE(c.b.run(command(Verb::start)).ok);
+    ASSERT_TRUE(c.b.server->set_settings({}));
+    RUN(c.b.run(command(Verb::clone, c.a.place.id), c.peers));
+    RUN(c.b.run(command(Verb::start, c.a.place.id), c.peers));
+    // Once more over an existing directory: the old one goes when the new one streams.
+    RUN(c.b.run(command(Verb::clone, c.a.place.id), c.peers));
+    EXPECT_TRUE(std::filesystem::exists(c.b.place.data_old()));
+    RUN(c.b.run(command(Verb::start, c.a.place.id), c.peers));
+    EXPECT_TRUE(eventually([&] {
+        c.b.server->observe();
+        return !std::filesystem::exists(c.b.place.data_old());
+    }));
+
+    // A postmaster that is stopped, with the fence coming: the kill must not need its help.
+    ASSERT_EQ(::kill(*c.a.server->postmaster_pid(), SIGSTOP), 0);
+    EXPECT_TRUE(eventually([&] { return c.a.server->observe().problem.find("SIGSTOP") != std::string::npos; }));
+    RUN(c.a.run(command(Verb::kill)));
+    EXPECT_EQ(c.a.server->observe().server, ServerState::stopped);
+    EXPECT_EQ(c.a.server->postmaster_pidfd(), -1);
+}
+
+}  // namespace
+}  // namespace keel::postgres::test
