@@ -29,7 +29,7 @@ unit: deps  ## unit tests only
 	@tools/check build tidy unit
 
 sim: deps  ## the simulator: SEEDS=100000
-	@tools/build release sim
+	@tools/build release pgkeel_sim
 	@tools/check --seeds $(SEEDS) --preset release sim
 
 asan: deps  ## unit tests and simulator under AddressSanitizer and UBSan
