@@ -67,7 +67,7 @@ class World {
   public:
     World(std::uint64_t seed, Faults faults) : random_(seed), faults_(faults) {
         may_lose_ = chance(60) ? 15 : 0;
-        may_crash_ = chance(70);
+        crashes_ = chance(70) ? (chance(30) ? 12 : 4) : 0;
         may_fill_ = chance(40);
         may_cut_ = chance(50);
         may_change_voters_ = chance(70);
@@ -99,7 +99,8 @@ class World {
             node.full = false;
             if (!node.acceptor) start(name);
         }
-        may_crash_ = may_fill_ = may_cut_ = may_wipe_ = may_change_voters_ = false;
+        crashes_ = 0;
+        may_fill_ = may_cut_ = may_wipe_ = may_change_voters_ = false;
         auto const before = history_.size();
         for (int i = 0; i < 20000; ++i) {
             step();
@@ -296,22 +297,22 @@ class World {
             work(name);
         else if (what < 75)
             synced(name);
-        else if (what < 79 && may_crash_)
+        else if (what < 75 + crashes_)
             crash(name);
-        else if (what < 90 && !nodes_[name].acceptor)
+        else if (what < 92 && !nodes_[name].acceptor)
             start(name);
-        else if (what < 92 && may_fill_)
+        else if (what < 94 && may_fill_)
             nodes_[name].full = !nodes_[name].full;
-        else if (what < 94 && may_cut_)
+        else if (what < 96 && may_cut_)
             cut_.insert({any(), any()});
-        else if (what < 96)
+        else if (what < 98)
             cut_.clear();
     }
 
     std::mt19937_64 random_;
     Faults faults_;
-    std::size_t may_lose_ = 0, smallest_ = 1;
-    bool may_crash_ = false, may_fill_ = false, may_cut_ = false, may_change_voters_ = false, may_wipe_ = false;
+    std::size_t may_lose_ = 0, crashes_ = 0, smallest_ = 1;
+    bool may_fill_ = false, may_cut_ = false, may_change_voters_ = false, may_wipe_ = false;
     std::vector<NodeId> names_;
     std::map<NodeId, Node> nodes_;
     std::vector<Mail> mail_;
