@@ -19,8 +19,13 @@ constexpr Time kStopLimit = 5 * kSecond;
 }  // namespace
 
 void Host::begin(cluster::Command const& command) {
-    SIM_TELL(world_, "{} command {} {}{}: {}", id_.value, word(command.verb), command.peer.value,
-             command.timeline.value != 0 ? fmt::format("timeline {}", command.timeline.value) : "", command.reason);
+    if (world_.trace.on) {
+        std::string what = command.peer.value;
+        if (command.timeline.value != 0) what += fmt::format("timeline {} ", command.timeline.value);
+        bool const naming = command.verb == Verb::set_names || command.verb == Verb::promote;
+        if (naming) what += fmt::format("ANY {} ({:#b})", command.names.count, mask_of(world_, command.names).mask);
+        world_.tell(fmt::format("{} command {} {}: {}", id_.value, word(command.verb), what, command.reason));
+    }
     if (running_) {
         if (command.verb != Verb::kill) {
             world_.fail("contract", fmt::format("{} was given {} while {} runs", id_.value, word(command.verb),
@@ -88,15 +93,16 @@ void Host::run_start() {
     postgres.upstream = world_.index(running_->peer);
     postgres.begin_start();
     Time const recovery = world_.rng.chance(0.1) ? world_.rng.between(300, 3000) : world_.rng.between(50, 250);
-    after(recovery * kMs, &Host::start_up);
+    postgres.replay_delay = world_.rng.chance(0.3) ? world_.rng.between(20, 1500) * kMs : 0;
+    postgres.recover_later(recovery * kMs);
+    after(10 * kMs, &Host::start_up);
 }
 
 void Host::refuse() { finish(false, "the server cannot be started or changed as it is"); }
 
 void Host::start_up() {
-    if (postgres.proc != Proc::starting) return refuse();
-    postgres.replay_delay = world_.rng.chance(0.3) ? world_.rng.between(20, 1500) * kMs : 0;
-    postgres.finish_start();
+    if (postgres.proc == Proc::starting) return after(5 * kMs, &Host::start_up);
+    if (postgres.proc == Proc::down) return refuse();
     finish(true, "");
 }
 

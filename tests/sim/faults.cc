@@ -193,12 +193,16 @@ void Faults::on_network(Fault fault) {
 
 // ---- the operator ---------------------------------------------------------------------------------------------------------
 
+// Through some node's agent, as the commands do: that agent knows of the new record, the others hear of it from its machine.
 void Faults::edit_record(Edit edit, int attempts) {
     auto next = std::make_shared<Record>(*world_.store->truth());
     if (!edit(*next)) return;
     std::uint64_t const expected = next->revision;
-    world_.store->swap(-1, expected, next, [this, edit, attempts, era = era_](cluster::Swapped result, SharedRecord const&) {
-        if (result != cluster::Swapped::conflict || attempts <= 1 || era != era_) return;
+    int via = world_.rng.pick(world_.size());
+    for (int tried = 0; tried < world_.size() && !world_.host(via).works(); ++tried) via = (via + 1) % world_.size();
+    world_.store->swap(-1, expected, next, [this, edit, attempts, via, era = era_](cluster::Swapped result, SharedRecord const&) {
+        if (result == cluster::Swapped::done) world_.host(via).record_changed();
+        if (result == cluster::Swapped::done || attempts <= 1 || era != era_) return;
         world_.scheduler.after(world_.rng.between(1, 50) * kMs, [this, edit, attempts] { edit_record(edit, attempts - 1); });
     });
 }

@@ -95,6 +95,7 @@ void Host::resume_machine() {
     if (!machine_paused_) return;
     machine_paused_ = false;
     Time const truth = world_.scheduler.now();
+    resumed_at_ = truth;
     if (blind_pause_) {
         clock_.skip(paused_at_, truth);
         blind_total_ += truth - paused_at_;
@@ -119,7 +120,8 @@ void Host::guard() {
     Time const truth = world_.scheduler.now();
     if (clock_.instant(truth) < *armed_) {
         guarding_ = true;
-        world_.scheduler.at(clock_.truth(armed_->time_since_epoch().count()), [this] { guard(); });
+        Time const due = clock_.truth(armed_->time_since_epoch().count());
+        world_.scheduler.at(std::max(due, truth + 50), [this] { guard(); });
         return;
     }
     armed_.reset();
@@ -351,6 +353,30 @@ cluster::Observation Host::look() const {
         seen.senders.push_back({world_.host(x).id(), sender.flush != 0, Lsn{sender.sent}, flush, flush, flush, {}, {}, {}});
     }
     return seen;
+}
+
+std::string Host::describe() const {
+    PostgresModel const& pg = postgres;
+    std::string text = fmt::format("{}: {}{}", id_.value, powered_ ? "" : "no power, ", agent_paused() ? "agent paused, " : "");
+    if (node_) {
+        auto const opinion = node_->opinion();
+        auto const& record = node_->record();
+        text += fmt::format("{} ({}), floor {}, knows revision {}", word(opinion.state), opinion.reason, opinion.floor.value,
+                            record ? record->revision : 0);
+    } else {
+        text += "no agent";
+    }
+    if (running_) text += fmt::format(", running {}", word(running_->verb));
+    if (store_busy_) text += ", waits for the store";
+    if (!data()) return text;
+    auto const seen = look();
+    text += fmt::format("; server {}{}{} on timeline {} at {:#x} (disk {:#x}), upstream {}{}, names ANY {} {:#b}", word(seen.server),
+                        pg.paused ? " stopped" : "", pg.backends ? " with backends" : "", seen.timeline.value, pg.written, pg.flushed,
+                        pg.upstream, pg.receiver.connected ? " connected" : "", pg.file_names.count, pg.file_names.mask);
+    for (int x = 0; x < world_.size(); ++x) {
+        if (pg.senders[x].connected) text += fmt::format(", sends n{} ({:#x})", x, pg.senders[x].flush);
+    }
+    return text;
 }
 
 }  // namespace keel::sim

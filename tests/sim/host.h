@@ -26,6 +26,7 @@ class Host {
     bool data() const { return kind_ == cluster::Kind::data; }
     bool powered() const { return powered_; }
     bool agent_alive() const { return node_ != nullptr; }
+    bool works() const { return powered_ && node_ && agent_paused_ == 0; }
     bool agent_paused() const { return agent_paused_ > 0; }
     bool disk_full = false;
     cluster::Node const* node() const { return node_.get(); }
@@ -44,6 +45,7 @@ class Host {
     void resume_machine();
     bool machine_paused() const { return machine_paused_; }
     Time blind_total() const { return blind_total_; }
+    Time resumed_at() const { return resumed_at_; }
 
     // ---- events for the machine; queued while the agent is paused
     void deliver(int from, std::shared_ptr<cluster::Message const> message);
@@ -52,6 +54,8 @@ class Host {
     void record_changed();
     std::uint64_t agent_life() const { return agent_life_; }
     cluster::Observation look() const;
+    // One line for people: agent, machine, server.
+    std::string describe() const;
 
   private:
     struct Waiting {
@@ -117,6 +121,7 @@ class Host {
     bool blind_pause_ = false;
     Time paused_at_ = 0;
     Time blind_total_ = 0;
+    Time resumed_at_ = 0;
 
     std::unique_ptr<cluster::Node> node_;
     std::uint64_t agent_life_ = 0;

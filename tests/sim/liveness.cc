@@ -6,6 +6,15 @@ namespace keel::sim {
 
 using cluster::Mode;
 
+bool Liveness::writes_may_wait() const {
+    auto const record = world_.store->truth();
+    auto const fit = std::ranges::count_if(record->members, [&](auto const& entry) {
+        auto const& [id, member] = entry;
+        return id != record->leader && member.kind == cluster::Kind::data && !member.tags.nosync && !member.tags.spare && member.tags.delayed_s == 0;
+    });
+    return record->sync.mode == Mode::strict && static_cast<std::uint32_t>(fit) < record->settings.quorum;
+}
+
 std::string Liveness::missing() const {
     auto const record = world_.store->truth();
     if (record->paused) return "the cluster is still paused";
@@ -53,6 +62,8 @@ std::string Liveness::missing_sync(int leader) const {
         if (sync.mode == Mode::async && pg.file_names.count != 0) return "async, but commits wait";
         return {};
     }
+    // Strict with too few standbys: writes wait, by design.
+    if (sync.mode == Mode::strict && eligible.size() < record->settings.quorum) return {};
     if (sync.members != eligible) return "the sync set is not all fit standbys";
     auto const quorum = std::min<std::uint32_t>(std::max<std::uint32_t>(record->settings.quorum, 1), static_cast<std::uint32_t>(eligible.size()));
     if (sync.quorum != quorum) return fmt::format("the sync quorum is {}, not {}", sync.quorum, quorum);

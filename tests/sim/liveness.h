@@ -14,6 +14,8 @@ class Liveness {
     explicit Liveness(World& world) : world_(world) {}
     // What is still missing; empty when the cluster is whole.
     std::string missing() const;
+    // Strict mode with fewer standbys than it wants: by design nothing is acknowledged.
+    bool writes_may_wait() const;
     static constexpr Time kBound = 60 * kSecond;
 
   private:

@@ -22,7 +22,16 @@ void PostgresModel::begin_start() {
     postmaster_view = file_names;
     sync_defined = file_names.count > 0;
     released = 0;
-    disk_busy_ = 0;
+    syncing_ = false;
+}
+
+void PostgresModel::recover_later(Time span) {
+    std::uint64_t const mine = life;
+    world_.scheduler.after(span, [this, mine] {
+        if (mine != life) return;
+        if (paused) recover_later(10 * kMs);
+        else finish_start();
+    });
 }
 
 void PostgresModel::finish_start() {
@@ -72,6 +81,7 @@ void PostgresModel::postmaster_dies(Time orphans_live) {
 
 void PostgresModel::kill_all() {
     ++life;
+    syncing_ = false;
     bool const was_writing = backends;
     proc = Proc::down;
     backends = false;
@@ -272,14 +282,20 @@ void PostgresModel::arrive(std::uint64_t link, int from_branch, std::uint64_t ls
     branch = from_branch;
     written = lsn;
     received = true;
-    to_disk(lsn);
+    to_disk();
 }
 
-void PostgresModel::to_disk(std::uint64_t lsn) {
-    disk_busy_ = std::max(disk_busy_, world_.scheduler.now()) + fsync_time();
+// Group commit: one fsync at a time, which takes along all that was written when it began.
+void PostgresModel::to_disk() {
+    if (syncing_ || written <= flushed) return;
+    syncing_ = true;
     std::uint64_t const mine = life;
-    world_.scheduler.at(disk_busy_, [this, mine, lsn] {
-        if (mine == life) reach_disk(lsn);
+    std::uint64_t const lsn = written;
+    world_.scheduler.after(fsync_time(), [this, mine, lsn] {
+        if (mine != life) return;
+        syncing_ = false;
+        reach_disk(lsn);
+        to_disk();
     });
 }
 
@@ -288,7 +304,6 @@ void PostgresModel::reach_disk(std::uint64_t lsn) {
         held_disk_ = std::max(held_disk_, lsn);
         return;
     }
-    if (lsn <= flushed && !backends) return;
     flushed = std::max(flushed, std::min(lsn, written));
     if (!backends) {
         send_reply();
@@ -356,7 +371,7 @@ void PostgresModel::write_commit() {
     if (!backends || paused) return;
     written += 64 + world_.rng.below(256);
     in_flight_.push_back(written);
-    to_disk(written);
+    to_disk();
 }
 
 Time PostgresModel::fsync_time() {

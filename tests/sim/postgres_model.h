@@ -81,7 +81,7 @@ class PostgresModel {
 
     // ---- life
     void begin_start();   // processes exist, no connections yet
-    void finish_start();  // consistent: accepts connections, in recovery
+    void recover_later(Time span);  // then consistent: accepts connections, in recovery
     void open_read_write(int new_branch);
     void postmaster_dies(Time orphans_live);
     void end_backends();  // a planned stop: clients are gone, walsenders still send
@@ -106,6 +106,7 @@ class PostgresModel {
     bool names_in_force() const;
 
   private:
+    void finish_start();
     PostgresModel& other(int node);
     void try_connect();
     void schedule_retry(Time delay);
@@ -115,7 +116,7 @@ class PostgresModel {
     void drop_remote_ends();
     void pump_all();
     void arrive(std::uint64_t link, int from_branch, std::uint64_t lsn);
-    void to_disk(std::uint64_t lsn);
+    void to_disk();
     void reach_disk(std::uint64_t lsn);
     void send_reply();
     void on_reply(int from, std::uint64_t link, std::uint64_t lsn);
@@ -131,7 +132,7 @@ class PostgresModel {
     std::deque<std::uint64_t> in_flight_;  // commits that wait for the local disk
     std::deque<std::uint64_t> waiting_;    // and those that wait for standbys
     bool retrying_ = false;
-    Time disk_busy_ = 0;
+    bool syncing_ = false;
     // Kept back while the processes are stopped.
     std::uint64_t held_disk_ = 0;
     std::uint64_t held_arrival_ = 0;
