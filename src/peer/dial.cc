@@ -90,6 +90,7 @@ Task<bool> run_connection(std::shared_ptr<Channel::State> state, std::shared_ptr
     link->sight.connected = false;
     if (link->sight.problem.empty()) link->sight.problem = "the connection ended";
     state->fail_calls(link->node);
+    if (state->scope.cancelled()) co_return true;
     log::info("peer", "lost the connection to node {} at {}: {}", link->node.value, link->address, link->sight.problem);
     if (state->callbacks.on_link) state->callbacks.on_link(link->node, false);
     co_return true;

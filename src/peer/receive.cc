@@ -146,6 +146,10 @@ Task<void> receive(Channel::State& state, Stream::Ptr stream) {
     auto const node = hello->node;
     Registered registered(state, *hello, stream);
     log::debug("peer", "node {} is connected from {}", node.value, from);
+    // It lives: no need to wait for the next try of ours.
+    if (auto const link = state.links.find(node); link != state.links.end() && !link->second->sight.connected) {
+        link->second->retry.notify();
+    }
     for (;;) {
         auto const frame = co_await reader.next();
         if (!registered.current()) co_return;  // a newer connection of the same peer has taken over

@@ -1,6 +1,7 @@
 #include "runtime/scope.h"
 
 #include <algorithm>
+#include <boost/asio/dispatch.hpp>
 #include <set>
 
 #include "base/assert.h"
@@ -104,10 +105,14 @@ void Scope::supervise(std::string name, std::function<Task<void>()> make, Backof
     launch(state_, child, run_again_and_again(state_, child, backoff));
 }
 
+// Boost 1.81 posts a cancellation that comes from outside of its executor with a bare pointer into the coroutine, which
+// may have ended by then (co_spawn_cancellation_handler): so it is given from inside only.
 void Scope::cancel() {
     state_->cancelled = true;
-    auto const children = state_->children;
-    for (auto const& child : children) child->cancel.emit(asio::cancellation_type::all);
+    asio::dispatch(state_->io, [state = state_] {
+        auto const children = state->children;
+        for (auto const& child : children) child->cancel.emit(asio::cancellation_type::all);
+    });
 }
 
 bool Scope::cancelled() const { return state_->cancelled; }
