@@ -1,0 +1,54 @@
+// What the demo sees of the cluster: every agent is asked for its status, and each change becomes one line.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "cli/demo_nodes.h"
+#include "cluster/status.h"
+
+namespace keel::cli::demo {
+
+// What was seen when, for the report. Lines are printed as they come.
+struct Moment {
+    Instant at;
+    std::string who;  // name of a machine, or "demo"
+    std::string text;
+};
+
+class Watch {
+  public:
+    explicit Watch(Nodes& nodes) : nodes_(&nodes) {}
+
+    // Times are shown relative to this from now on.
+    void set_zero(Instant zero) { zero_ = zero; }
+    void say(std::string const& who, std::string const& text);
+    // With `aloud`, a change of a node's state or reason is a line.
+    void set_aloud(bool aloud) { aloud_ = aloud; }
+
+    // Asks all agents once, at most 200 ms each.
+    runtime::Task<void> look();
+    // Looks again and again, also while others run.
+    runtime::Task<void> keep_looking(Duration pause);
+
+    // The newest report of the machine's agent; null while it does not answer.
+    cluster::ClusterStatus const* of(std::string const& machine) const;
+    // The report of an agent that sees a reigning leader; null when nobody does.
+    cluster::ClusterStatus const* of_leader() const;
+    // A leader, and `standbys` others that stream and are in the sync set.
+    bool is_whole(std::size_t standbys) const;
+    std::vector<Moment> const& moments() const { return moments_; }
+
+  private:
+    runtime::Task<void> ask(Machine const& machine);
+
+    Nodes* nodes_;
+    Instant zero_;
+    bool aloud_ = false;
+    std::map<std::string, cluster::ClusterStatus> seen_;
+    std::map<std::string, std::string> said_;
+    std::vector<Moment> moments_;
+};
+
+}  // namespace keel::cli::demo
