@@ -173,15 +173,18 @@ SyncSet sync_after(Record const& record, Ballot const& ballot, NodeId const& win
 }
 
 Names names_at_promotion(Record const& record, NodeId const& leader) {
-    if (record.sync.mode == Mode::async) return {};
     Names const recorded = names_for(record.sync, leader);
-    if (recorded.count > 0 && record.sync.mode == Mode::quorum) return recorded;
-    // Strict, or nobody else is known to hold everything: commits wait for W standbys all the same.
-    Names all{record.settings.quorum, {}};
+    if (record.sync.mode != Mode::strict) return recorded;
+    // Strict waits for W standbys from the first commit on, and whatever the record promises stays covered.
+    Names all{record.settings.quorum, record.sync.members};
+    all.members.erase(leader);
     for (auto const& [id, member] : record.members) {
         if (id != leader && sync_eligible(member)) all.members.insert(id);
     }
-    if (record.sync.mode == Mode::quorum) return {};
+    if (recorded.count > 0) {
+        auto const strangers = static_cast<std::uint32_t>(all.members.size() - recorded.members.size());
+        all.count = std::max(all.count, recorded.count + strangers);
+    }
     return all.members.empty() ? Names{} : all;
 }
 

@@ -127,6 +127,13 @@ void Node::Mind::recover_leadership() {
         think(handing_over ? State::stepping_down : State::expired, reason);
         return;
     }
+    // Processes are there but nobody can look inside: hung, or orphans of a dead postmaster. They may still
+    // acknowledge.
+    if (server_gone != record->epoch) {
+        think(State::expired, "its server does not answer");
+        if (!busy) command(Verb::kill, reason);
+        return;
+    }
     think(handing_over ? State::stepping_down : State::restarting,
           handing_over ? "handed over" : "its server is down; it gave the lease back");
     if (record->paused && !handing_over) {

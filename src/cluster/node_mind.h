@@ -61,6 +61,7 @@ struct Node::Mind {
     Instant inherited_deadline;
     std::vector<Names> possible_names;
     Lsn settled_flush;
+    Epoch server_gone;             // the reign in which our server was seen to be no primary any more
     bool handing_over = false;     // stepping down on purpose
     std::string handover_failed;   // why; empty while it has not
     std::string promotion_failed;  // why; empty while it has not

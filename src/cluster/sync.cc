@@ -1,6 +1,7 @@
 #include "cluster/sync.h"
 
 #include <algorithm>
+#include <tuple>
 
 namespace keel::cluster {
 
@@ -23,27 +24,109 @@ bool caught_up(SyncView const& view, SyncSet const& target) {
     return have >= target.quorum;
 }
 
-// One step towards `target`, or rest when no order of record and setting is safe from here.
-SyncStep step_towards(SyncView const& view, SyncSet const& target) {
-    Names const names = names_for(target, view.leader);
-    bool const in_force = view.possible.size() == 1 && view.possible.front() == names;
-    if (view.recorded == target) {
-        if (in_force) return {};
-        return {SyncStep::Kind::set_names, names, {}, "the setting follows the recorded sync set"};
+// What the server may be doing and what the record says: a node of the search.
+struct Standing {
+    std::vector<Names> possible;  // one when a barrier has passed
+    SyncSet recorded;
+    bool operator<(Standing const& other) const { return key() < other.key(); }
+    std::tuple<std::vector<std::pair<std::uint32_t, std::set<NodeId>>>, int, std::uint32_t, std::set<NodeId>, NodeId>
+    key() const {
+        std::vector<std::pair<std::uint32_t, std::set<NodeId>>> names;
+        for (auto const& one : possible) names.emplace_back(one.count, one.members);
+        return {names, static_cast<int>(recorded.mode), recorded.quorum, recorded.members, recorded.owner};
     }
-    auto const write = [&]() -> SyncStep {
-        if (!implies(view.recorded, target, view.leader) && !caught_up(view, target)) {
-            return {SyncStep::Kind::wait, {}, {}, "new sync members still lack older commits"};
+};
+
+struct Move {
+    SyncStep step;
+    Standing to;
+    int cost = 1;
+};
+
+// The sets that may occur on the way: both ends and their union; the counts between the two quorums.
+std::vector<SyncSet> stations(SyncSet const& from, SyncSet const& to) {
+    SyncSet both = to;
+    both.members.insert(from.members.begin(), from.members.end());
+    std::vector<SyncSet> out{to};
+    auto const [low, high] = std::minmax(from.quorum, to.quorum);
+    for (auto const& members : {both.members, from.members, to.members}) {
+        for (std::uint32_t quorum = low; quorum <= high && quorum <= members.size(); ++quorum) {
+            out.push_back({to.mode, members, quorum, to.owner});
         }
-        return {SyncStep::Kind::write_record, {}, target, "every setting in force keeps the new record's promise"};
-    };
-    if (in_force) return covers(view.possible, target, view.leader) ? write() : SyncStep{};
-    // With an unfinished change of the setting, only a barrier makes it known again; names first where that is safe.
-    if (coverage(names, view.recorded, view.leader) >= view.recorded.quorum) {
-        return {SyncStep::Kind::set_names, names, {}, "the new setting keeps the old record's promise"};
     }
-    if (covers(view.possible, target, view.leader)) return write();
-    return {};
+    return out;
+}
+
+// The settings that may occur on the way: over the members of any station or of a setting in force, with any count
+// between.
+std::vector<Names> settings_on_the_way(std::vector<SyncSet> const& stops, std::vector<Names> const& possible,
+                                       NodeId const& leader) {
+    std::set<std::set<NodeId>> members;
+    std::uint32_t most = 1;
+    bool none = false;
+    auto const add = [&](Names const& names) {
+        if (names.count == 0)
+            none = true;
+        else
+            members.insert(names.members);
+        most = std::max(most, names.count);
+    };
+    for (auto const& stop : stops) add(names_for(stop, leader));
+    for (auto const& names : possible) add(names);
+    std::vector<Names> out;
+    if (none) out.push_back({});
+    for (auto const& set : members) {
+        for (std::uint32_t count = 1; count <= most && count <= set.size(); ++count) out.push_back({count, set});
+    }
+    return out;
+}
+
+std::vector<Move> moves_from(Standing const& at, std::vector<SyncSet> const& stops, std::vector<Names> const& settings,
+                             NodeId const& leader) {
+    std::vector<Move> out;
+    for (auto const& names : settings) {
+        if (at.possible.size() == 1 && at.possible.front() == names) continue;
+        auto during = at.possible;
+        during.push_back(names);
+        if (!covers(during, at.recorded, leader)) continue;
+        out.push_back({{SyncStep::Kind::set_names, names, {}, "the record's promise holds while the setting changes"},
+                       {{names}, at.recorded}});
+    }
+    for (auto const& stop : stops) {
+        if (stop == at.recorded || !covers(at.possible, stop, leader)) continue;
+        int const cost = implies(at.recorded, stop, leader) ? 1 : 2;  // it may have to wait for standbys to catch up
+        out.push_back(
+            {{SyncStep::Kind::write_record, {}, stop, "every setting in force keeps the new record's promise"},
+             {at.possible, stop},
+             cost});
+    }
+    return out;
+}
+
+// The first move of the cheapest way to the wanted record and its setting (Dijkstra; a few hundred positions at most).
+SyncStep first_move(SyncView const& view) {
+    auto stops = stations(view.recorded, view.wanted);
+    stops.push_back(view.recorded);
+    auto const settings = settings_on_the_way(stops, view.possible, view.leader);
+    Standing const start{view.possible, view.recorded};
+    Standing const goal{{names_for(view.wanted, view.leader)}, view.wanted};
+    std::map<Standing, std::pair<int, SyncStep>> best;
+    std::set<std::pair<int, Standing>> open{{0, start}};
+    best[start] = {0, {}};
+    while (!open.empty()) {
+        auto const [cost, at] = *open.begin();
+        open.erase(open.begin());
+        if (!(at < goal) && !(goal < at)) return best[at].second;
+        if (best[at].first < cost) continue;
+        for (auto& move : moves_from(at, stops, settings, view.leader)) {
+            auto const found = best.find(move.to);
+            if (found != best.end() && found->second.first <= cost + move.cost) continue;
+            SyncStep const first = cost == 0 ? move.step : best[at].second;
+            best[move.to] = {cost + move.cost, first};
+            open.emplace(cost + move.cost, move.to);
+        }
+    }
+    return {SyncStep::Kind::wait, {}, {}, "no safe step"};
 }
 
 }  // namespace
@@ -54,8 +137,13 @@ std::uint32_t coverage(Names const& names, SyncSet const& recorded, NodeId const
 }
 
 bool covers(std::vector<Names> const& possible, SyncSet const& recorded, NodeId const& leader) {
-    return std::ranges::all_of(possible,
-                               [&](Names const& n) { return coverage(n, recorded, leader) >= recorded.quorum; });
+    if (possible.empty()) return false;
+    Names mixture = possible.front();
+    for (auto const& names : possible) {
+        mixture.count = std::min(mixture.count, names.count);
+        mixture.members.insert(names.members.begin(), names.members.end());
+    }
+    return coverage(mixture, recorded, leader) >= recorded.quorum;
 }
 
 bool implies(SyncSet const& before, SyncSet const& after, NodeId const& leader) {
@@ -76,29 +164,14 @@ std::size_t fenced_needed(SyncSet const& set) {
 }
 
 SyncStep plan_sync(SyncView const& view) {
-    if (auto const direct = step_towards(view, view.wanted); direct.kind != SyncStep::Kind::rest) return direct;
     bool const in_force = view.possible.size() == 1 && view.possible.front() == names_for(view.wanted, view.leader);
     if (view.recorded == view.wanted && in_force) return {};
-    // No direct way: over the union, which either side can be reached from.
-    SyncSet both = view.recorded;
-    both.members.insert(view.wanted.members.begin(), view.wanted.members.end());
-    both.mode = view.wanted.mode;
-    both.owner = view.wanted.owner;
-    for (std::uint32_t const quorum : {view.recorded.quorum, std::min(view.recorded.quorum, view.wanted.quorum)}) {
-        both.quorum = quorum;
-        if (both == view.recorded && in_force) continue;
-        if (auto const step = step_towards(view, both); step.kind != SyncStep::Kind::rest) return step;
+    SyncStep const step = first_move(view);
+    bool const write = step.kind == SyncStep::Kind::write_record;
+    if (write && !implies(view.recorded, step.record, view.leader) && !caught_up(view, step.record)) {
+        return {SyncStep::Kind::wait, {}, {}, "the new sync members still lack older commits"};
     }
-    // Lowering the quorum in the record alone is always safe.
-    SyncSet lower = view.recorded;
-    lower.quorum = 1;
-    if (auto const step = step_towards(view, lower); step.kind != SyncStep::Kind::rest) return step;
-    // An unfinished change of the setting: back to what the record says, from where there is always a way.
-    Names const known = names_for(view.recorded, view.leader);
-    if (view.possible.size() != 1 || view.possible.front() != known) {
-        return {SyncStep::Kind::set_names, known, {}, "the setting returns to the recorded sync set"};
-    }
-    return {SyncStep::Kind::wait, {}, {}, "no safe step"};
+    return step;
 }
 
 }  // namespace keel::cluster

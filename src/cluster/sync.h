@@ -9,7 +9,8 @@ namespace keel::cluster {
 // How many members of `recorded` are certain to have a commit that was acknowledged under `names`. The leader always
 // has it, and counts when it is a member itself.
 std::uint32_t coverage(Names const& names, SyncSet const& recorded, NodeId const& leader);
-// C: holds for every setting that a walsender may still apply.
+// C: holds for every setting that a walsender may still apply, and for their mixture: a walsender counts to its own
+// number, but over all standbys whose walsenders hold them for synchronous (SyncRepGetCandidateStandbys).
 bool covers(std::vector<Names> const& possible, SyncSet const& recorded, NodeId const& leader);
 // C2 is not needed when what the old record promises implies the new one.
 bool implies(SyncSet const& before, SyncSet const& after, NodeId const& leader);
@@ -34,7 +35,8 @@ struct SyncStep {
     std::string reason;
 };
 
-// The next single step from the recorded to the wanted set; repeat until rest. Every step keeps C and C2.
+// The next single step from the recorded to the wanted set, on the cheapest way of steps that each keep C and C2;
+// repeat until rest.
 SyncStep plan_sync(SyncView const& view);
 
 // How many members must be fenced so that one of them has every acknowledged commit.

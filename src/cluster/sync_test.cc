@@ -45,7 +45,8 @@ TEST(Sync, OrderOfRecordAndSettingFollowsFromTheInequality) {
     for (auto const& row : std::vector<Row>{
              {"add a member at the same quorum: record first", q({"b"}, 1), q({"b", "c"}, 1), record},
              {"remove a member at the same quorum: setting first", q({"b", "c"}, 1), q({"b"}, 1), setting},
-             {"add a member and raise the quorum: setting first", q({"b"}, 1), q({"b", "c"}, 2), setting},
+             {"add a member and raise the quorum: record first, for the walsenders reload one by one", q({"b"}, 1),
+              q({"b", "c"}, 2), record},
              {"remove a member and lower the quorum: record first", q({"b", "c"}, 2), q({"b"}, 1), record},
              {"raise the quorum: setting first", q({"b", "c"}, 1), q({"b", "c"}, 2), setting},
              {"lower the quorum: record first", q({"b", "c"}, 2), q({"b", "c"}, 1), record},
