@@ -75,6 +75,7 @@ void Node::Mind::on_record(Record const& newer) {
     bool const new_epoch = !record || newer.epoch != record->epoch;
     bool const first = !record;
     record = newer;
+    pending_sync.reset();
     if (new_term) {
         record_since = clock.now;
         suspected_since = {};
@@ -85,6 +86,8 @@ void Node::Mind::on_record(Record const& newer) {
         grants.clear();
         promotion_failed.clear();
         possible_names.clear();
+        adopting.reset();
+        voters_to_be.clear();
         progress.clear();
         if (!first) inherited_deadline = {};
         std::erase_if(released, [&](Epoch e) { return e < record->epoch; });

@@ -14,11 +14,17 @@ constexpr std::size_t kVotersMax = 7;
 }  // namespace
 
 void Node::Mind::lead() {
+    if (busy && busy->verb == Verb::kill) {  // begun, it ends in a dead server, whatever the lease says by now
+        think(State::expired, busy->reason);
+        return;
+    }
     bool const may_serve = seen.server == Server::primary || record->phase == Phase::promoting;
-    if (may_serve && promotion_failed.empty()) renew();
-    if (Instant const until = deadline(); until > armed) {
-        armed = until;
-        out.push_back(Arm{until});
+    if (may_serve && promotion_failed.empty()) {
+        renew();
+        if (Instant const until = deadline(); until > armed) {
+            armed = until;
+            out.push_back(Arm{until});
+        }
     }
     if (record->phase == Phase::promoting)
         take_office();
@@ -28,12 +34,14 @@ void Node::Mind::lead() {
         recover_leadership();
 }
 
+// Asks the voters, and those who are to become voters: the set changes only when the lease holds under the new one too.
 void Node::Mind::renew() {
     if (renew_sent != Instant{} && clock.now - renew_sent < time().heartbeat) return;
     renew_sent = clock.now;
     lease.begin(record->epoch);
-    for (auto const& voter : record->voters)
-        send(voter, Renew{record->epoch, clock.now.time_since_epoch(), time().lease});
+    std::set<NodeId> asked = record->voters;
+    asked.insert(voters_to_be.begin(), voters_to_be.end());
+    for (auto const& voter : asked) send(voter, Renew{record->epoch, clock.now.time_since_epoch(), time().lease});
 }
 
 void Node::Mind::take_office() {
@@ -55,6 +63,11 @@ void Node::Mind::take_office() {
     }
     if (busy && busy->verb == Verb::promote && clock.now - busy_since > limit) {
         give_up_promotion(fmt::format("the promotion did not finish within {} ms", to_ms(limit)));
+        return;
+    }
+    if (seen.server == Server::recovery && seen.timeline == planned.timeline) {
+        give_up_promotion(
+            fmt::format("its server died on timeline {} before the record confirmed it", planned.timeline.value), true);
         return;
     }
     if (clock.now - record_since > 2 * limit) {
@@ -101,7 +114,7 @@ void Node::Mind::confirm() {
 
 // The next candidate gets its turn under a newer epoch; our half-made timeline stays on record, so its number is never
 // used again.
-void Node::Mind::give_up_promotion(std::string why) {
+void Node::Mind::give_up_promotion(std::string why, bool sound) {
     promotion_failed = why;
     if (!record || record->leader != me() || record->phase != Phase::promoting) {
         promotion_failed.clear();
@@ -111,13 +124,12 @@ void Node::Mind::give_up_promotion(std::string why) {
     bool const may_be_primary =
         seen.server == Server::primary || seen.server == Server::starting || (busy && busy->verb == Verb::promote);
     if (may_be_primary && !(busy && busy->verb == Verb::kill)) command(Verb::kill, why);
-    if (swapping || refreshing || must_refresh) return;
     Record next = *record;
     next.epoch.value = std::max(record->epoch.value, floor.value) + 1;
     next.phase = Phase::revoking;
     next.leader = {};
     next.coordinator = me();
-    next.members[me()].broken = why;
+    if (!sound) next.members[me()].broken = why;
     swap(std::move(next), "revoke", name_of(me()) + ": " + why);
 }
 
@@ -158,17 +170,28 @@ void Node::Mind::recover_leadership() {
 void Node::Mind::reign() {
     promotion_failed.clear();
     think(State::primary, fmt::format("leads epoch {} with the lease", record->epoch.value));
-    if (possible_names.empty()) {  // an adopted server: whatever the record and the file say may be in force
-        possible_names = {names_for(record->sync, me())};
-        if (seen.names != possible_names.front()) possible_names.push_back(seen.names);
-        settled_flush = seen.flush;
-    }
+    if (possible_names.empty() && !adopt()) return;
     if (hand_over()) return;
     if (keep_sync()) return;
     if (keep_voters()) return;
     if (keep_members()) return;
     keep_slots();
     keep_configuration();
+}
+
+// A server that an earlier life of this agent led. A write of that life may still be on its way into the record: only a
+// newer revision shows that it cannot come any more. Then whatever the record and the file say may be in force.
+bool Node::Mind::adopt() {
+    if (!adopting) adopting = record->revision;
+    if (record->revision <= *adopting) {
+        swap(*record, "leader", name_of(me()) + "'s agent was restarted and leads on");
+        return false;
+    }
+    adopting.reset();
+    possible_names = {names_for(record->sync, me())};
+    if (seen.names != possible_names.front()) possible_names.push_back(seen.names);
+    settled_flush = seen.flush;
+    return true;
 }
 
 bool Node::Mind::hand_over() {
@@ -252,7 +275,21 @@ SyncSet Node::Mind::wanted_sync() {
     return wanted;
 }
 
+std::string Node::Mind::describe(SyncSet const& set) const {
+    std::string members;
+    for (auto const& id : set.members) members += (members.empty() ? "" : ", ") + name_of(id);
+    return fmt::format("{} of {{{}}} must have a commit", set.quorum, members);
+}
+
 bool Node::Mind::keep_sync() {
+    if (pending_sync) {
+        // Unanswered, it may still come to be: no setting is touched that would not suit both. Asked again until the
+        // record moves on.
+        Record next = *record;
+        next.sync = *pending_sync;
+        swap(std::move(next), "sync", "once more: " + describe(*pending_sync));
+        return true;
+    }
     SyncView view{me(), record->sync, wanted_sync(), possible_names, settled_flush, {}};
     for (auto const& sender : seen.senders) view.flushed[sender.node] = sender.flush;
     if (mutation == Mutation::skip_catch_up) view.settled_flush = {};
@@ -266,12 +303,11 @@ bool Node::Mind::keep_sync() {
         command(Verb::set_names, step.reason, filled);
         return true;
     }
-    if (step.kind == SyncStep::Kind::write_record && !swapping && !(busy && busy->verb == Verb::set_names)) {
+    if (step.kind == SyncStep::Kind::write_record && can_swap() && !(busy && busy->verb == Verb::set_names)) {
         Record next = *record;
         next.sync = step.record;
-        std::string members;
-        for (auto const& id : step.record.members) members += (members.empty() ? "" : ", ") + name_of(id);
-        swap(std::move(next), "sync", fmt::format("{} of {{{}}} must have a commit", step.record.quorum, members));
+        pending_sync = step.record;
+        swap(std::move(next), "sync", describe(step.record));
         return true;
     }
     return step.kind != SyncStep::Kind::rest && step.kind != SyncStep::Kind::wait;
@@ -290,20 +326,25 @@ bool Node::Mind::keep_voters() {
     std::size_t const count = std::min(kVotersMax, eligible.size());
     std::set<NodeId> const wanted(eligible.begin(),
                                   eligible.begin() + static_cast<std::ptrdiff_t>(count % 2 == 1 ? count : count - 1));
-    Record next = *record;
+    voters_to_be = wanted;
     for (auto const& id : wanted) {
-        if (record->voters.contains(id)) continue;
-        next.voters.insert(id);
-        swap(std::move(next), "voter", name_of(id) + " votes from now on");
-        return true;
+        if (!record->voters.contains(id)) return change_voter(id, true);
     }
     for (auto const& id : record->voters) {
-        if (wanted.contains(id)) continue;
-        next.voters.erase(id);
-        swap(std::move(next), "voter", name_of(id) + " votes no longer");
-        return true;
+        if (!wanted.contains(id)) return change_voter(id, false);
     }
     return false;
+}
+
+bool Node::Mind::change_voter(NodeId const& id, bool votes) {
+    Record next = *record;
+    if (votes)
+        next.voters.insert(id);
+    else
+        next.voters.erase(id);
+    if (lease.deadline(next.voters) < clock.now + 2 * time().heartbeat) return false;
+    swap(std::move(next), "voter", name_of(id) + (votes ? " votes from now on" : " votes no longer"));
+    return true;
 }
 
 bool Node::Mind::keep_members() {

@@ -80,7 +80,7 @@ void Node::Mind::command(Verb verb, std::string why, Command filled) {
 }
 
 void Node::Mind::swap(Record next, std::string kind, std::string text) {
-    if (swapping || refreshing || must_refresh) return;  // what we would change may be old already
+    if (!can_swap()) return;  // what we would change may be old already
     note(next, me(), clock.unix_ms, std::move(kind), std::move(text));
     swapping = true;
     std::uint64_t const expected = record->revision;
@@ -127,8 +127,11 @@ void Node::Mind::gossip() {
 }
 
 void Node::Mind::refresh() {
+    // A change whose author died with the answer is announced by nobody.
+    if (clock.now - refreshed > 2s) must_refresh = true;
     if (!must_refresh || refreshing || swapping || clock.now < refresh_after) return;
     refreshing = true;
+    refreshed = clock.now;
     must_refresh = false;
     out.push_back(Refresh{});
 }

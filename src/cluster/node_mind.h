@@ -34,6 +34,7 @@ struct Node::Mind {
     bool must_refresh = true;
     bool refreshing = false;
     Instant refresh_after;
+    Instant refreshed;
     std::vector<Effect> out;
     std::uint64_t sequence = 0;
     Instant heartbeat_sent, renew_sent, revoke_sent;
@@ -60,6 +61,9 @@ struct Node::Mind {
     Lease lease;
     Instant inherited_deadline;
     std::vector<Names> possible_names;
+    std::optional<SyncSet> pending_sync;    // asked for, and the record has not moved on since
+    std::optional<std::uint64_t> adopting;  // revision at which this agent found a server to lead on
+    std::set<NodeId> voters_to_be;
     Lsn settled_flush;
     Epoch server_gone;             // the reign in which our server was seen to be no primary any more
     bool handing_over = false;     // stepping down on purpose
@@ -116,6 +120,7 @@ struct Node::Mind {
     bool lease_holds() const { return clock.now < deadline(); }
     bool serving() const;  // leads, with lease and confirmed server
     bool server_up() const { return seen.server == Server::recovery || seen.server == Server::primary; }
+    bool can_swap() const { return !swapping && !refreshing && !must_refresh; }
     bool idle() const { return !busy && clock.now >= not_before; }
     std::string name_of(NodeId const& id) const;
     NodeId me() const { return self.id; }
@@ -149,7 +154,7 @@ struct Node::Mind {
     void renew();
     void take_office();
     void confirm();
-    void give_up_promotion(std::string why);
+    void give_up_promotion(std::string why, bool sound = false);
     void reign();
     bool hand_over();
     void recover_leadership();
@@ -157,6 +162,9 @@ struct Node::Mind {
     SyncSet wanted_sync();
     void watch_progress();
     bool keep_voters();
+    bool change_voter(NodeId const& id, bool votes);
+    bool adopt();
+    std::string describe(SyncSet const& set) const;
     bool keep_members();
 };
 
