@@ -36,7 +36,7 @@ struct Store {
 struct Postgres {
     std::string bin;  // directory of the binaries; empty: the newest installed (postgres::find_binaries)
     std::uint16_t port = kPostgresPort;
-    std::vector<std::string> listen;                // empty in the file: "localhost" and node.address
+    std::vector<std::string> listen;                // empty in the file: node.bind
     std::map<std::string, std::string> parameters;  // as postgresql.conf wants them; win over the cluster's
     std::uint32_t clone_rate_kbytes_max = 0;        // per second; 0: as fast as it goes
 };
@@ -58,6 +58,7 @@ struct NodeConfig {
     std::string user = "postgres";  // whom root drops to
     cluster::Kind kind = cluster::Kind::data;
     std::string address;  // host name or IP under which the other nodes and the applications reach this one
+    std::string bind;     // to listen on for peers and the API; empty in the file: address
     std::uint16_t peer_port = kPeerPort;
     std::uint16_t api_port = kApiPort;
     Postgres postgres;

@@ -1,0 +1,371 @@
+// toml++ is named here and nowhere else.
+#include "config/node_config.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+#include <tuple>
+
+#define TOML_EXCEPTIONS 0
+#define TOML_HEADER_ONLY 1
+#include <toml++/toml.h>
+
+#include "config/postgres_parameters.h"
+
+namespace keel::config {
+
+namespace {
+
+using Keys = std::vector<std::string>;
+
+std::map<std::string, Keys> const& known_keys() {
+    static std::map<std::string, Keys> const all = {
+        {"node", {"name", "dir", "user", "kind", "address", "bind", "peer_port", "api_port"}},
+        {"postgres", {"bin", "port", "listen", "parameters", "clone_rate_kbytes_max"}},
+        {"store", {"kind", "endpoints", "prefix", "user", "password_file", "ca_file", "cert_file", "key_file"}},
+        {"tags",
+         {"nofailover", "nosync", "noloadbalance", "spare", "analytics", "clonefrom", "priority", "domain",
+          "delayed_s"}},
+        {"log", {"level", "format", "file"}},
+    };
+    return all;
+}
+
+Keys section_names() {
+    Keys out;
+    for (auto const& [name, unused] : known_keys()) out.push_back(name);
+    return out;
+}
+
+int line_of(toml::source_region const& region) { return static_cast<int>(region.begin.line); }
+
+class Reader {
+  public:
+    Reader(toml::table const& root, std::string file, std::vector<Problem>& problems)
+        : root_(root), file_(std::move(file)), problems_(problems) {}
+
+    void complain(int line, std::string text, std::string mend, Severity severity = Severity::error) {
+        problems_.push_back({file_, line, std::move(text), std::move(mend), severity});
+    }
+
+    void unknown_names() {
+        for (auto const& [key, node] : root_) {
+            std::string const section(key.str());
+            int const line = line_of(key.source());
+            auto const known = known_keys().find(section);
+            if (known == known_keys().end()) {
+                complain(line, fmt::format("unknown section [{}]{}", section, did_you_mean(section, section_names())),
+                         "take it out, or see the comments of a file written by `pgkeel init`");
+            } else if (!node.is_table()) {
+                complain(line, fmt::format("{} is a section, not a value", section),
+                         fmt::format("write [{}] and its keys below", section));
+            } else {
+                unknown_keys(section, known->second, *node.as_table());
+            }
+        }
+    }
+
+    // Line of section.key; of the section when it is not there; 0 without either.
+    int line(std::string const& section, std::string const& key) const {
+        toml::node const* node = root_[section][key].node();
+        if (node == nullptr) node = root_[section].node();
+        return node == nullptr ? 0 : line_of(node->source());
+    }
+    bool has(std::string const& section, std::string const& key) const { return root_[section][key].node() != nullptr; }
+    bool has(std::string const& section) const { return root_[section].node() != nullptr; }
+
+    void read(std::string const& section, std::string const& key, std::string& out) {
+        toml::node const* node = root_[section][key].node();
+        if (node == nullptr) return;
+        if (auto const value = node->value_exact<std::string>())
+            out = *value;
+        else
+            wrong_type(section, key, *node, "a text in quotes");
+    }
+    void read(std::string const& section, std::string const& key, bool& out) {
+        toml::node const* node = root_[section][key].node();
+        if (node == nullptr) return;
+        if (auto const value = node->value_exact<bool>())
+            out = *value;
+        else
+            wrong_type(section, key, *node, "true or false");
+    }
+    template <class Number>
+    void read(std::string const& section, std::string const& key, Number& out, std::int64_t least, std::int64_t most) {
+        toml::node const* node = root_[section][key].node();
+        if (node == nullptr) return;
+        auto const value = node->value_exact<std::int64_t>();
+        if (!value) {
+            wrong_type(section, key, *node, "a whole number");
+        } else if (*value < least || *value > most) {
+            complain(line_of(node->source()), fmt::format("{}.{} = {} is out of range", section, key, *value),
+                     fmt::format("it may be {}..{}", least, most));
+        } else {
+            out = static_cast<Number>(*value);
+        }
+    }
+    template <class Enum>
+    void read_enum(std::string const& section, std::string const& key, Enum& out) {
+        std::string text;
+        read(section, key, text);
+        if (text.empty() || boost::describe::enum_from_string(text.c_str(), out)) return;
+        Keys names;
+        boost::mp11::mp_for_each<boost::describe::describe_enumerators<Enum>>(
+            [&](auto one) { names.emplace_back(one.name); });
+        complain(line(section, key),
+                 fmt::format("{}.{} = \"{}\" is not known{}", section, key, text, did_you_mean(text, names)),
+                 fmt::format("it may be one of {}", fmt::join(names, ", ")));
+    }
+    // A single text counts as a list of one.
+    void read_list(std::string const& section, std::string const& key, std::vector<std::string>& out) {
+        toml::node const* node = root_[section][key].node();
+        if (node == nullptr) return;
+        if (auto const one = node->value_exact<std::string>()) {
+            out = {*one};
+            return;
+        }
+        toml::array const* list = node->as_array();
+        if (list == nullptr) {
+            wrong_type(section, key, *node, "a list of texts, as [\"10.0.0.1\"]");
+            return;
+        }
+        out.clear();
+        for (auto const& element : *list) {
+            if (auto const text = element.value_exact<std::string>())
+                out.push_back(*text);
+            else
+                wrong_type(section, key, element, "a list of texts, as [\"10.0.0.1\"]");
+        }
+    }
+    void read_parameters(std::map<std::string, std::string>& out) {
+        toml::node const* node = root_["postgres"]["parameters"].node();
+        if (node == nullptr) return;
+        toml::table const* table = node->as_table();
+        if (table == nullptr) {
+            wrong_type("postgres", "parameters", *node, "a section [postgres.parameters]");
+            return;
+        }
+        for (auto const& [key, value] : *table) {
+            std::string const name(key.str());
+            std::optional<std::string> text;
+            if (auto const flag = value.value_exact<bool>())
+                text = *flag ? "on" : "off";
+            else if (auto const whole = value.value_exact<std::int64_t>())
+                text = std::to_string(*whole);
+            else if (auto const real = value.value_exact<double>())
+                text = fmt::format("{}", *real);
+            else if (auto const written = value.value_exact<std::string>())
+                text = *written;
+            if (!text) {
+                complain(line_of(key.source()), fmt::format("the value of {} is neither text, number nor flag", name),
+                         "put the names with dots in quotes: \"auto_explain.log_min_duration\" = \"1s\"");
+            } else if (auto const status = check_parameter(name, *text); !status) {
+                complain(line_of(key.source()), status.error().text, status.error().mend);
+            } else {
+                out[name] = *text;
+            }
+        }
+    }
+
+  private:
+    void unknown_keys(std::string const& section, Keys const& known, toml::table const& table) {
+        for (auto const& [key, node] : table) {
+            std::string const name(key.str());
+            if (std::ranges::find(known, name) != known.end()) continue;
+            int const line = line_of(key.source());
+            if (section == "postgres" && name == "data") {
+                complain(line, "the data directory cannot be moved: it is always <dir>/data",
+                         "take the line out, and set node.dir or mount a volume there");
+                continue;
+            }
+            std::string elsewhere;
+            for (auto const& [other, keys] : known_keys()) {
+                if (other != section && std::ranges::find(keys, name) != keys.end())
+                    elsewhere = fmt::format("it belongs into [{}]", other);
+            }
+            if (elsewhere.empty() && section == "postgres" && (!why_owned(name).empty() || needs_restart(name)))
+                elsewhere = "parameters of PostgreSQL belong into [postgres.parameters]";
+            complain(line, fmt::format("unknown key {} in [{}]{}", name, section, did_you_mean(name, known)),
+                     elsewhere.empty() ? "take it out or correct it" : elsewhere);
+        }
+    }
+
+    void wrong_type(std::string const& section, std::string const& key, toml::node const& node, char const* expected) {
+        std::string found = fmt::format("{}", toml::impl::node_type_friendly_names[static_cast<int>(node.type())]);
+        complain(line_of(node.source()), fmt::format("{}.{} is a {}", section, key, found),
+                 fmt::format("it must be {}", expected));
+    }
+
+    toml::table const& root_;
+    std::string file_;
+    std::vector<Problem>& problems_;
+};
+
+void read_values(Reader& reader, NodeConfig& out) {
+    reader.read("node", "name", out.name);
+    reader.read("node", "dir", out.directory);
+    reader.read("node", "user", out.user);
+    reader.read_enum("node", "kind", out.kind);
+    reader.read("node", "address", out.address);
+    reader.read("node", "bind", out.bind);
+    reader.read("node", "peer_port", out.peer_port, 1, 65535);
+    reader.read("node", "api_port", out.api_port, 1, 65535);
+    reader.read("postgres", "bin", out.postgres.bin);
+    reader.read("postgres", "port", out.postgres.port, 1, 65535);
+    reader.read_list("postgres", "listen", out.postgres.listen);
+    reader.read("postgres", "clone_rate_kbytes_max", out.postgres.clone_rate_kbytes_max, 0, 1'048'576);
+    reader.read_parameters(out.postgres.parameters);
+    reader.read_enum("store", "kind", out.store.kind);
+    reader.read_list("store", "endpoints", out.store.endpoints);
+    reader.read("store", "prefix", out.store.prefix);
+    reader.read("store", "user", out.store.user);
+    reader.read("store", "password_file", out.store.password_file);
+    reader.read("store", "ca_file", out.store.ca_file);
+    reader.read("store", "cert_file", out.store.cert_file);
+    reader.read("store", "key_file", out.store.key_file);
+    reader.read("tags", "nofailover", out.tags.nofailover);
+    reader.read("tags", "nosync", out.tags.nosync);
+    reader.read("tags", "noloadbalance", out.tags.noloadbalance);
+    reader.read("tags", "spare", out.tags.spare);
+    reader.read("tags", "analytics", out.tags.analytics);
+    reader.read("tags", "clonefrom", out.tags.clonefrom);
+    reader.read("tags", "priority", out.tags.priority, -1000, 1000);
+    reader.read("tags", "domain", out.tags.domain);
+    reader.read("tags", "delayed_s", out.tags.delayed_s, 0, 30 * 86400);
+    reader.read_enum("log", "level", out.log.level);
+    reader.read_enum("log", "format", out.log.format);
+    reader.read("log", "file", out.log.file);
+}
+
+bool is_wildcard(std::string const& address) { return address == "0.0.0.0" || address == "::" || address == "*"; }
+
+void check_node(Reader& reader, NodeConfig& out, std::string const& directory) {
+    auto const bad = [&](char const* key, std::string text, std::string mend) {
+        reader.complain(reader.line("node", key), std::move(text), std::move(mend));
+    };
+    if (out.name.empty())
+        bad("name", "node.name is missing", "give the node a name that no other one has: name = \"anna\"");
+    else if (!is_name(out.name))
+        bad("name", fmt::format("node.name = \"{}\" is not a name", out.name),
+            "use 1..63 of a-z, 0-9 and '-', beginning with a letter");
+    if (out.address.empty())
+        bad("address", "node.address is missing", "name the address under which the other nodes reach this one");
+    else if (is_wildcard(out.address))
+        bad("address", fmt::format("node.address = \"{}\" is no address that another node can reach", out.address),
+            "name this node's own address; to listen on all of them, set node.bind");
+    else if (out.address.find_first_of(" /\t") != std::string::npos)
+        bad("address", fmt::format("node.address = \"{}\" is neither a host name nor an IP address", out.address),
+            "write the address alone; the ports have keys of their own");
+    if (out.bind.empty()) out.bind = out.address;
+    if (out.user == "root") bad("user", "PostgreSQL must not run as root", "name an ordinary user, such as postgres");
+    if (out.user.empty()) bad("user", "node.user is empty", "name the user that owns the data, such as postgres");
+    if (!out.directory.starts_with('/'))
+        bad("dir", fmt::format("node.dir = \"{}\" is not an absolute path", out.directory), "begin it with '/'");
+    else if (!directory.empty() && out.directory != directory)
+        bad("dir", fmt::format("node.dir = \"{}\", but the file lies in {}", out.directory, directory),
+            "take the line out, or move the directory");
+    std::vector<std::pair<std::string, std::uint16_t>> const ports = {
+        {"node.peer_port", out.peer_port}, {"node.api_port", out.api_port}, {"postgres.port", out.postgres.port}};
+    for (std::size_t i = 0; i < ports.size(); ++i) {
+        for (std::size_t j = i + 1; j < ports.size(); ++j) {
+            if (ports[i].second != ports[j].second) continue;
+            bad("api_port", fmt::format("{} and {} are both {}", ports[i].first, ports[j].first, ports[i].second),
+                "give each a port of its own");
+        }
+    }
+}
+
+void check_store(Reader& reader, NodeConfig& out) {
+    auto const bad = [&](char const* key, std::string text, std::string mend) {
+        reader.complain(reader.line("store", key), std::move(text), std::move(mend));
+    };
+    Store const& store = out.store;
+    if (store.kind == StoreKind::embedded) {
+        for (char const* key : {"endpoints", "prefix", "user", "password_file", "ca_file", "cert_file", "key_file"}) {
+            if (reader.has("store", key))
+                bad(key, fmt::format("store.{} has no meaning for the embedded store", key),
+                    "take it out, or set kind = \"etcd\"");
+        }
+        return;
+    }
+    if (store.endpoints.empty())
+        bad("endpoints", "store.kind is etcd, and no endpoints are named",
+            "endpoints = [\"https://10.0.0.1:2379\", ...]");
+    bool plain = false;
+    for (auto const& endpoint : store.endpoints) {
+        plain = plain || endpoint.starts_with("http://");
+        if (!endpoint.starts_with("http://") && !endpoint.starts_with("https://"))
+            bad("endpoints", fmt::format("store.endpoints: \"{}\" is no URL", endpoint),
+                fmt::format("write https://{}", endpoint));
+    }
+    if (plain && !store.user.empty())
+        bad("endpoints", "a password would go over plain HTTP to etcd", "use https:// endpoints");
+    if (store.user.empty() != store.password_file.empty())
+        bad("user", "store.user and store.password_file belong together", "set both or none");
+    if (store.cert_file.empty() != store.key_file.empty())
+        bad("cert_file", "store.cert_file and store.key_file belong together", "set both or none");
+    if (!store.prefix.starts_with('/'))
+        bad("prefix", fmt::format("store.prefix = \"{}\" does not begin with '/'", store.prefix),
+            "prefix = \"/pgkeel\"");
+}
+
+void check_tags(Reader& reader, NodeConfig const& out) {
+    auto const bad = [&](char const* key, std::string text, std::string mend) {
+        reader.complain(reader.line("tags", key), std::move(text), std::move(mend));
+    };
+    cluster::Tags const& tags = out.tags;
+    if (tags.nofailover && tags.priority > 0)
+        bad("priority", "tags.priority is above 0, but tags.nofailover says never", "keep one of the two");
+    if (tags.delayed_s > 0 && tags.priority > 0)
+        bad("delayed_s", "a delayed member is never promoted, so tags.priority has no meaning", "keep one of the two");
+    if (!tags.clonefrom.empty() && tags.clonefrom == out.name)
+        bad("clonefrom", "tags.clonefrom names this node itself", "name another member");
+    if (out.kind == cluster::Kind::witness) {
+        if (reader.has("postgres"))
+            reader.complain(reader.line("postgres", ""), "a witness has no PostgreSQL",
+                            "take the section [postgres] out, or set kind = \"data\"");
+        if (reader.has("tags"))
+            reader.complain(reader.line("tags", ""), "a witness has no tags", "take the section [tags] out");
+    }
+}
+
+}  // namespace
+
+bool Parsed::usable() const {
+    return std::ranges::none_of(problems, [](Problem const& p) { return p.severity == Severity::error; });
+}
+
+Parsed parse_node_config(std::string_view text, std::string const& file, std::string const& directory) {
+    Parsed out;
+    out.config.directory = directory.empty() ? kDirectory : directory;
+    toml::parse_result const result = toml::parse(text, std::string_view(file));
+    if (!result) {
+        out.problems.push_back({file, line_of(result.error().source()),
+                                std::string("not TOML: ") + std::string(result.error().description()),
+                                "texts stand in double quotes, sections in [brackets]: https://toml.io"});
+        return out;
+    }
+    Reader reader(result.table(), file, out.problems);
+    reader.unknown_names();
+    read_values(reader, out.config);
+    check_node(reader, out.config, directory);
+    check_store(reader, out.config);
+    check_tags(reader, out.config);
+    if (out.config.postgres.listen.empty()) out.config.postgres.listen = {out.config.bind};
+    std::ranges::sort(out.problems, {}, [](Problem const& p) { return std::tie(p.line, p.text); });
+    return out;
+}
+
+bool is_name(std::string_view text) {
+    if (text.empty() || text.size() > 63 || text.front() < 'a' || text.front() > 'z') return false;
+    return std::ranges::all_of(text,
+                               [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; });
+}
+
+std::string host_port(std::string const& host, std::uint16_t port) {
+    bool const v6 = host.find(':') != std::string::npos;
+    return fmt::format("{}{}{}:{}", v6 ? "[" : "", host, v6 ? "]" : "", port);
+}
+
+}  // namespace keel::config
