@@ -28,9 +28,11 @@ Grant Node::Mind::make_grant() const {
     bool const copying = busy && (busy->verb == Verb::clone || busy->verb == Verb::rewind);
     bool const no_server =
         self.kind == Kind::witness || seen.server == Server::absent || seen.server == Server::unusable || copying;
-    bool const down = seen.server == Server::stopped && !copying;
-    bool const alone = seen.upstream.value.empty() && !seen.receiver &&
-                       !(busy && (busy->verb == Verb::follow || busy->verb == Verb::promote));
+    // A command that may open a receiver makes everything that was seen before it worthless.
+    bool const opening =
+        busy && (busy->verb == Verb::start || busy->verb == Verb::follow || busy->verb == Verb::promote);
+    bool const alone = seen.upstream.value.empty() && !seen.receiver && !opening;
+    bool const down = seen.server == Server::stopped && !copying && !opening;
     bool const cut = seen.server == Server::recovery && alone;
     bool const fenced_off = no_server || down || cut || (seen.server == Server::starting && alone);
     grant.vote = fenced_off && (!revoked->firm || promise.over(revoked->epoch, clock.now, time().lease) ||

@@ -167,6 +167,10 @@ void Node::Mind::advance() {
         if (!fence()) reason = "waiting for the cluster's record";
         return;
     }
+    if (self.kind == Kind::data && !looked) {
+        reason = "waiting for the first look at its server";
+        return;
+    }
     if (member(me()) == nullptr) {
         if (!fence())
             think(state, "this node is not a member of the cluster any more: pgkeel join, or remove its directory");

@@ -21,6 +21,7 @@ struct Node::Mind {
     std::optional<Record> record;
     Instant record_since;  // when this epoch and phase were first seen here
     Observation seen;
+    bool looked = false;  // `seen` is an observation and not a default
     std::map<NodeId, PeerSight> peers;
     Instant started;
     Instant leader_heard;  // the leader of `record`, with its lease
