@@ -13,6 +13,7 @@ namespace {
 constexpr Duration kBackOffFirst = 4ms;  // a round trip and an fsync
 constexpr unsigned kBackOffDoublings = 6;
 constexpr Duration kReseatAgainAfter = 1s;
+constexpr std::uint64_t kBallotMax = 1ULL << 62U;
 constexpr std::size_t kWaitingMax = 256;  // messages, while the disk is busy; more are dropped, as by the network
 
 std::string names(std::set<NodeId> const& nodes, std::optional<cluster::Record> const& record) {
@@ -22,6 +23,26 @@ std::string names(std::set<NodeId> const& nodes, std::optional<cluster::Record> 
         out += (out.empty() ? "" : ", ") + (known ? record->members.at(node).name : node.value);
     }
     return out;
+}
+
+// A value without voters could never be replaced, a ballot near the end of its numbers never be exceeded.
+bool is_sane(Message const& message) {
+    auto const ballot_ok = [](Ballot const& ballot) { return ballot.counter < kBallotMax; };
+    auto const value_ok = [](Value const& value) { return !value.voters.empty() && !value.before.empty(); };
+    return std::visit(
+        [&](auto const& one) {
+            bool ok = true;
+            if constexpr (requires { one.ballot; }) ok = ok && ballot_ok(one.ballot);
+            if constexpr (requires { one.next; }) ok = ok && ballot_ok(one.next);
+            if constexpr (requires { one.accepted; }) ok = ok && ballot_ok(one.accepted);
+            if constexpr (requires { one.promised; }) ok = ok && ballot_ok(one.promised);
+            if constexpr (requires { one.value.voters; })
+                ok = ok && value_ok(one.value);
+            else if constexpr (requires { one.value; })
+                ok = ok && (!one.value || value_ok(*one.value));
+            return ok;
+        },
+        message);
 }
 
 }  // namespace
@@ -318,7 +339,7 @@ std::string Embedded::trouble() const {
 
 void Embedded::receive(NodeId const& from, std::string_view bytes) {
     auto const message = json::read<Message>(bytes);
-    if (!message) return;
+    if (!message || !is_sane(*message)) return;
     auto const driver = driver_;  // an answer may destroy this store
     driver->deliver(from, *message);
 }

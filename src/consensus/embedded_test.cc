@@ -290,7 +290,9 @@ TEST_F(EmbeddedTest, loses_nothing_over_a_bad_network) {
 
 TEST_F(EmbeddedTest, drops_nonsense) {
     found_cluster();
-    for (auto const* bytes : {"", "x", "{}", "{\"type\":\"prepare\",\"ballot\":7}", "{\"type\":\"learned\"}", "[]"}) {
+    for (auto const* bytes : {"", "x", "{}", "{\"type\":\"prepare\",\"ballot\":7}", "{\"type\":\"learned\"}", "[]",
+                              "{\"type\":\"learned\",\"ballot\":{\"counter\":99},\"value\":{\"revision\":99}}",
+                              "{\"type\":\"prepare\",\"ballot\":{\"counter\":18446744073709551615}}"}) {
         nodes[kA].store->receive(kB, bytes);
     }
     EXPECT_EQ(read(kA).result, Swapped::done);

@@ -86,7 +86,7 @@ struct Etcd::Client : std::enable_shared_from_this<Etcd::Client> {
         for (;;) {
             wake.wait(lock, [this] { return stop || !jobs.empty(); });
             if (stop) return;
-            auto const job = std::move(jobs.front());
+            auto job = std::move(jobs.front());
             jobs.pop_front();
             lock.unlock();
             job();
@@ -183,11 +183,12 @@ struct Etcd::Client : std::enable_shared_from_this<Etcd::Client> {
 
     // ---- the loop's thread ----
     void submit(std::function<cluster::StoreAnswer()> job, Answer answer) {
-        auto shared = std::make_shared<Answer>(std::move(answer));  // destroyed on the loop's thread
+        auto shared = std::make_shared<Answer>(std::move(answer));
         {
             std::lock_guard const lock(mutex);
-            jobs.emplace_back([this, job = std::move(job), shared] {
-                post([weak = weak_from_this(), shared, result = job()] {
+            jobs.emplace_back([this, job = std::move(job), shared = std::move(shared)]() mutable {
+                // Moved, so that what the answer holds is not destroyed on this thread.
+                post([weak = weak_from_this(), result = job(), shared = std::move(shared)] {
                     if (weak.lock()) (*shared)(result);
                 });
             });

@@ -1,48 +1,55 @@
 // The replicated register of the embedded store: CASPaxos (D. Rystsov, arXiv:1802.07000) with voters that change. Pure:
 // no clock, socket, thread or random; the driver (embedded.h) has real ones, the simulator modelled ones.
 //
-// How to drive it (embedded.cc and register_test.cc do):
-//   Acceptor: verdict = acceptor.consider(message); if there is verdict.persist, write it durably, then
-//   acceptor.adopt()
-//     it; only then send verdict.reply. A failed write: no adopt, no reply. One message at a time. After a crash
-//     construct it from what is on the disk.
-//   Proposer: read() or swap() starts an operation; feed receive() with every Promise, Took, Refused, Seen and Learned;
-//     call tick() every few round trips while busy(); carry out each Step: send the messages (a message to oneself goes
-//     through the own acceptor like any other), call retry() after a random delay when `back_off`, take `finish` as the
-//     outcome. give_up() ends an operation whose time is over.
+// How to drive an acceptor: verdict = consider(message). If there is verdict.persist, write it durably, then adopt()
+// it, and only then send verdict.reply; after a failed write neither. One message at a time. After a crash construct
+// it from what is on the disk.
+//
+// How to drive a proposer: read(), swap() or reseat() starts an operation. Feed receive() with every Promise, Took,
+// Refused, Seen and Learned; call tick() every few round trips while busy(). Carry out each Step: send the messages
+// (one to oneself goes through the own acceptor like any other), call retry() after a random delay when `back_off`,
+// take `finish` as the outcome. give_up() ends an operation whose time is over. embedded.cc and
+// register_history_test.cc do all this.
 //
 // Why it is safe. Ballots are totally ordered and each belongs to one attempt of one proposer instance (`nonce` is
 // drawn at each start), so at most one value is ever proposed in a ballot. A value names its electorate: the voters
-// `before` and the `voters` it brings (the same set in most writes). It is *chosen* in ballot b once a majority of both
-// accepted it in b. A proposal in ballot b has a base: of all the answers to its prepare the value accepted in the
-// highest ballot; and those answers contain a majority of both sets of the base's electorate, whatever set the proposer
-// believed in before. It proposes either the base unchanged, electorate included, or a child: before = base.voters. A
-// child of a base that changes voters is proposed only after that base is known to be chosen in a lower ballot of the
-// same proposer.
-//   Claim: if v is chosen in ballot b, every value proposed in a ballot b2 > b is v or descends from it.
-//   By induction over b2. Let w be proposed in b2 with base u, accepted in b'. If b' >= b, the claim for b' gives it
-//   (in b
-// only v was proposed). Else b' < b < b2: let v be the first one chosen above b', and c the last one chosen at or below
-// b' (the genesis is chosen by definition), C = c.voters. By the induction u and v's base both descend from c, and
-// nothing between was chosen; so no voter change between c and them has a child, and each electorate on the way is c's
-// own, {C}, or {C, one other set}: all contain C. The same holds for v, being such a value or the child of one. So a
-// majority of C answered the prepare of b2, and a majority of C accepted v in b: one acceptor did both. If it accepted
-// first, it reported a ballot >= b, against b' < b; if it promised first, it could not accept b < b2. Contradiction.
-//   So all chosen values form one chain, in the order of their ballots. An acceptor of a set long gone still leads to
-//   the
-// newest: the stale proposer meets, in every majority of that set, the value that changed it (or a later one).
-//   Liveness: while a change of voters is the newest value, both sets must have a majority up. So its proposer goes on
-//   at
-// once with a child that differs in `before` = voters only, and so does everybody who reads a change that lacks one.
+// `before` and the `voters` it brings (the same set in most writes). It is *chosen* in ballot b once a majority of
+// both accepted it in b. A proposal in ballot b has a base: of all the answers to its prepare the value accepted in
+// the highest ballot; and those answers contain a majority of both sets of the base's electorate, whatever set the
+// proposer believed in before. It proposes either the base unchanged, electorate included, or a child: before =
+// base.voters. A child of a base that changes voters is proposed only after that base is known to be chosen in a
+// lower ballot of the same proposer.
+//
+// Claim: if v is chosen in ballot b, every value proposed in a ballot b2 > b is v or descends from it.
+//
+// Proof by induction over b2. Let w be proposed in b2 with base u, accepted in b'. If b' >= b, the claim for b' gives
+// it (in b only v was proposed). Else b' < b < b2: let v be the first one chosen above b', and c the last one chosen
+// at or below b' (the genesis is chosen by definition), C = c.voters. By the induction u and v's base both descend
+// from c, and nothing between was chosen; so no voter change between c and them has a child, and each electorate on
+// the way is c's own, {C}, or {C, one other set}: all contain C. The same holds for v, being such a value or the
+// child of one. So a majority of C answered the prepare of b2, and a majority of C accepted v in b: one acceptor did
+// both. If it accepted first, it reported a ballot >= b, against b' < b; if it promised first, it could not accept b
+// < b2. Contradiction.
+//
+// So all chosen values form one chain, in the order of their ballots. An acceptor of a set long gone still leads to
+// the newest: a stale proposer meets, in every majority of that set, the value that changed it or a later one. The
+// same argument lets a read go without a ballot: if a majority of both sets report the newest value in one accepted
+// ballot, it is chosen, and a write that was answered before the question would have been among the answers. That
+// voters change one at a time is a rule for people; the proof does not need it.
+//
+// Liveness: while a change of voters is the newest value, both sets must have a majority up. So its proposer goes on
+// at once with a child that differs in `before` = voters only, and so does everybody who meets a change that lacks
+// one.
 //
 // A wiped acceptor would break the promise "what I answered, I remember". So an acceptor is not its node but its
-// *seat*, a random number in the acceptor's file, and voters are node -> seat: an acceptor whose file is gone has a new
-// seat and counts for nothing, just as a node that never was a voter, until a write seats it (reseat(): an ordinary
-// voter change, which a majority of the others must accept). A seat has full memory from its creation on, so a new
-// voter may answer at once. The first node's file is created with the genesis value accepted in it.
+// *seat*, a random number in the acceptor's file, and voters are node -> seat: an acceptor whose file is gone has a
+// new seat and counts for nothing, just as a node that never was a voter, until a write seats it (reseat(): an
+// ordinary voter change, which a majority of the others must accept). A seat has full memory from its creation on, so
+// a new voter may answer at once. The first node's file is created with the genesis value accepted in it.
 //
-// The answer to a swap never guesses. Values carry the ids of the last writes: whether an own earlier attempt is in the
-// chain can be read off the chosen value; where the list does not reach back far enough, the outcome is `unknown`.
+// The answer to a swap never guesses. Values carry the ids of the last writes: whether an own earlier attempt is in
+// the chain can be read off the chosen value; where the list does not reach back far enough, the outcome is
+// `unknown`.
 #pragma once
 
 #include <boost/describe.hpp>
