@@ -44,7 +44,12 @@ Task<void> watch_end(std::shared_ptr<Link> link, Stream::Ptr stream) {
     char byte = 0;
     for (;;) {
         auto const got = co_await stream->read_some({&byte, 1});
-        if (!got || *got == 0) break;
+        if (!got || *got == 0) {
+            if (link->stream == stream && link->sight.problem.empty()) {
+                link->sight.problem = got ? "closed by the far side" : got.error().text;
+            }
+            break;
+        }
     }
     stream->close();
     link->queued.notify();
