@@ -118,12 +118,17 @@ std::optional<Assignment> parse_line(std::string_view line) {
 
 // Good defaults for a replicated server; the user's parameters win over them.
 Parameters defaults(Place const& place) {
-    return {{"cluster_name", place.name},      {"password_encryption", "scram-sha-256"},  // 13 still has md5 as default
-            {"max_wal_senders", "20"},         {"max_replication_slots", "20"},
+    return {{"cluster_name", place.name},
+            {"password_encryption", "scram-sha-256"},  // 13 still has md5 as default
+            {"superuser_reserved_connections", "8"},   // the agent's, when clients take all others
+            {"max_wal_senders", "20"},
+            {"max_replication_slots", "20"},
             {"wal_keep_size", "512MB"},         // a member without a slot yet (just re-pointed) still finds its WAL
             {"max_slot_wal_keep_size", "8GB"},  // a member that is away cannot fill the disk; then it is cloned
-            {"hot_standby_feedback", "on"},    {"wal_receiver_status_interval", "1s"},
-            {"wal_compression", "on"},         {"log_line_prefix", "%m [%p] %q%u@%d "}};
+            {"hot_standby_feedback", "on"},
+            {"wal_receiver_status_interval", "1s"},
+            {"wal_compression", "on"},
+            {"log_line_prefix", "%m [%p] %q%u@%d "}};
 }
 
 Parameters owned(Place const& place, Settings const& settings, Wanted const& wanted) {

@@ -1,6 +1,7 @@
 // New settings on a running server: written, checked by PostgreSQL itself, taken back when it refuses them.
 #include <fmt/format.h>
 
+#include "postgres/job.h"
 #include "postgres/server_state.h"
 #include "runtime/files.h"
 #include "runtime/log.h"
@@ -36,16 +37,11 @@ Status Server::State::configure(Running& run) {
     auto const path = place.data() + "/pgkeel.conf";
     auto const before = runtime::read_file(path, 4U << 20U);
     KEEL_CHECK(write_configuration(place, place.data(), current_settings(), current_wanted()));
-    // "could not be applied": needs a restart, which pending_restart() tells.
-    KEEL_TRY(
-        auto const wrong,
-        connection.value("SELECT coalesce(string_agg(format('%s: %s', name, error), '; '), '') FROM pg_file_settings "
-                         "WHERE error IS NOT NULL AND error <> 'setting could not be applied' "
-                         "AND sourcefile LIKE '%/pgkeel.conf'",
-                         bound));
-    if (!wrong.empty()) {
+    // The same parser as at a start, so that also a parameter that only a restart applies is looked at.
+    auto const parsed = run_job({.argv = {place.binary("postgres"), "-D", place.data(), "-C", "port"}}, bound);
+    if (!parsed) {
         if (before) KEEL_CHECK(runtime::write_atomically(path, *before, 0600));
-        return fail(Code::invalid, "PostgreSQL refuses the settings: " + wrong,
+        return fail(Code::invalid, "PostgreSQL refuses the settings: " + parsed.error().text,
                     "correct them; the old ones stay in force");
     }
     return reload();

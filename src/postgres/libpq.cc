@@ -76,6 +76,12 @@ struct Connection::Link {
     Handle handle;
 };
 
+// What a user may have set for the role or the database must not change what we ask; and ten observations a second must
+// not fill the log.
+constexpr char const* kOptions =
+    "-c search_path=pg_catalog -c statement_timeout=0 -c lock_timeout=0 -c default_transaction_read_only=off "
+    "-c log_statement=none -c log_duration=off -c log_min_duration_statement=-1 -c client_min_messages=warning";
+
 ConnInfo local_conninfo(Place const& place, std::string const& purpose) {
     return {{"host", place.run()},
             {"port", std::to_string(place.port)},
@@ -88,7 +94,7 @@ ConnInfo local_conninfo(Place const& place, std::string const& purpose) {
             {"target_session_attrs", "any"},
             {"client_encoding", "UTF8"},
             {"passfile", "/dev/null/none"},
-            {"options", "-c search_path=pg_catalog"}};
+            {"options", kOptions}};
 }
 
 ConnInfo peer_conninfo(Place const& place, Endpoint const& peer, std::string const& user, std::string const& purpose) {

@@ -54,6 +54,16 @@ bool says_ready(std::string const& data) {
     return text && text->contains("\nready");
 }
 
+// PostgreSQL refuses to start when the pid in a stale lock file belongs to any other process of the same user, such as
+// ours after a reboot. That no server process is left here is known better from /proc.
+void drop_stale_locks(Place const& place) {
+    if (!server_processes(place.data()).empty()) return;
+    ::unlink((place.data() + "/postmaster.pid").c_str());
+    auto const socket = fmt::format("{}/.s.PGSQL.{}", place.run(), place.port);
+    ::unlink((socket + ".lock").c_str());
+    ::unlink(socket.c_str());
+}
+
 void kill_all(std::vector<ServerProcess> const& processes, std::string const& data) {
     // The postmaster first, so that it cannot start further ones.
     for (auto const& one : processes) {
@@ -133,7 +143,9 @@ Status Server::State::start_standby(Wanted const& target, Bound const& bound) {
     if (::geteuid() == 0)
         return fail(Code::denied, "PostgreSQL must not run as root", "run pgkeel as the user postgres");
     reap();
-    for (auto const& directory : {place.run(), place.log()}) KEEL_CHECK(runtime::ensure_directory(directory, 0755));
+    for (auto const& directory : {place.run(), place.log()}) {
+        if (!runtime::exists(directory)) KEEL_CHECK(runtime::ensure_directory(directory, 0755));
+    }
     if (size_of(log_path(place)) > kLogMax) ::rename(log_path(place).c_str(), (log_path(place) + ".1").c_str());
     auto const log_from = size_of(log_path(place));
     Settings const configured = current_settings();
@@ -141,6 +153,7 @@ Status Server::State::start_standby(Wanted const& target, Bound const& bound) {
         std::lock_guard const launch_lock(launching);
         if (bound.overtaken()) return fail(bound.why("starting PostgreSQL"));
         if (!find_postmaster(data)) {
+            drop_stale_locks(place);
             drop_dangling_claims(data);
             KEEL_TRY(auto const warnings, write_configuration(place, data, configured, target));
             for (auto const& warning : warnings) runtime::log::warning("postgres", "{}", warning);

@@ -35,6 +35,8 @@ Duration limit_of(cluster::Verb verb) {
     return 10s;
 }
 
+char const* verb_name(cluster::Verb verb) { return boost::describe::enum_to_string(verb, "?"); }
+
 Status carry_out(Server::State& state, Running& run) {
     using cluster::Verb;
     switch (run.command.verb) {
@@ -98,7 +100,9 @@ cluster::CommandDone Server::run(cluster::Command const& command, Peers const& p
         return done;
     }
     Running running{command, peers, progress, Bound(limit_of(command.verb), state_->kills, state_->kills.load()), {}};
+    auto const begun = runtime::boot_now();
     auto const status = carry_out(*state_, running);
+    runtime::log::debug("postgres", "{} took {} ms", verb_name(command.verb), to_ms(runtime::boot_now() - begun));
     done.ok = status.has_value();
     done.text = status ? running.text : to_string(status.error());
     done.seen = state_->command_watch.look(*state_, Bound(1s, state_->kills, state_->kills.load()));

@@ -128,11 +128,11 @@ TEST(PostgresServer, ParametersOfOursCannotBeTakenOver) {
     EXPECT_TRUE(eventually([&] { return a.sql("SHOW work_mem") == "10MB"; }));
     EXPECT_EQ(a.sql("SHOW primary_conninfo"), "");
 
-    right.node = {{"work_mem", "many"}};
+    right.node = {{"maintenance_work_mem", "many"}};
     ASSERT_TRUE(a.server->set_settings(right));
     auto const refused = a.run(command(Verb::configure));
     EXPECT_FALSE(refused.ok);
-    EXPECT_NE(refused.text.find("work_mem"), std::string::npos) << refused.text;
+    EXPECT_NE(refused.text.find("maintenance_work_mem"), std::string::npos) << refused.text;
 
     // Also behind our back while the server is down.
     RUN(a.run(command(Verb::stop)));

@@ -24,6 +24,7 @@
 #include "postgres/setup.h"
 #include "runtime/clock.h"
 #include "runtime/files.h"
+#include "runtime/log.h"
 #include "runtime/pki.h"
 
 namespace keel::postgres::test {
@@ -83,6 +84,9 @@ class TestCluster {
   public:
     TestCluster() {
         become_postgres();
+        runtime::log::Options options;
+        options.level = runtime::log::Level::debug;
+        static_cast<void>(runtime::log::set_up(options));
         char name[] = "/tmp/pgkeel-pg-XXXXXX";
         root_ = ::mkdtemp(name);
         authority_ = runtime::make_authority("test").value();
