@@ -3,6 +3,7 @@ import pytest
 
 import program
 from cluster import Cluster
+from sharing import shared
 
 
 def pytest_sessionstart(session):
@@ -23,23 +24,18 @@ def pytest_runtest_makereport(item, call):
                 value.failed = True
 
 
-@pytest.fixture(scope="module")
-def make_cluster():
-    """Clusters with options; all of them end with the module."""
-    made = []
+three_holder = shared(lambda request: Cluster(3))
 
-    def make(*arguments, **options):
-        made.append(Cluster(*arguments, **options))
-        return made[-1]
 
-    yield make
-    for cluster in made:
-        cluster.close()
+@pytest.fixture
+def three(three_holder):
+    """Three data nodes in quorum mode on loopback addresses."""
+    return three_holder.get()
 
 
 @pytest.fixture
 def own_cluster():
-    """As make_cluster, for one test alone."""
+    """Makes clusters with options for one test alone."""
     made = []
 
     def make(*arguments, **options):
@@ -49,11 +45,3 @@ def own_cluster():
     yield make
     for cluster in made:
         cluster.close()
-
-
-@pytest.fixture(scope="module")
-def three():
-    """Three data nodes in quorum mode on loopback addresses."""
-    cluster = Cluster(3)
-    yield cluster
-    cluster.close()

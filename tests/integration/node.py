@@ -124,6 +124,15 @@ class Node:
             raise AssertionError(f"{self.name} does not end on SIGTERM\n{self.cluster.describe()}") from None
         return process.returncode
 
+    def diverge(self):
+        """Power loss right behind a commit that reached no standby, because its client asked for none."""
+        for pid in self.backends("walsender"):
+            processes.send(pid, signal.SIGSTOP)
+        with self.connect() as connection:
+            connection.execute("SET synchronous_commit = local")
+            connection.execute("CREATE TABLE alone AS SELECT generate_series(1, 1000)")
+        self.kill()
+
     # ---- views from outside ---------------------------------------------------------------------------------------
     def connect(self, **options):
         """A client's connection to this node's PostgreSQL, past every routing."""

@@ -5,6 +5,7 @@ import pytest
 
 from cluster import Cluster
 from etcd import Etcd, new_directory
+from sharing import shared
 
 
 @pytest.fixture(scope="module")
@@ -16,11 +17,14 @@ def etcd():
     shutil.rmtree(directory)
 
 
-@pytest.fixture(scope="module")
-def stored(etcd):
-    cluster = Cluster(3, init_options=["--etcd", etcd.url])
-    yield cluster
-    cluster.close()
+stored_holder = shared(lambda request: Cluster(3, init_options=["--etcd", request.getfixturevalue("etcd").url]))
+
+
+@pytest.fixture
+def stored(etcd, stored_holder):
+    if etcd.process is None:
+        etcd.start()
+    return stored_holder.get()
 
 
 def test_row_19_etcd_down_nodes_healthy(stored, etcd):

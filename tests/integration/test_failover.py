@@ -144,7 +144,7 @@ def test_row_29_old_primary_returns_diverged(three):
     old = three.wait_whole()
     with three.load() as load:
         three.wait_writes(load)
-        diverge(three, old)
+        old.diverge()
         three.primary(other_than=old)
         three.wait_writes(load)
     three.audit(load)
@@ -153,17 +153,6 @@ def test_row_29_old_primary_returns_diverged(three):
     assert "timeline" in notes[0].read_text()
     for node in three.data_nodes():
         assert node.value("SELECT to_regclass('alone') IS NULL"), f"{node.name} kept what only the old primary had"
-
-
-def diverge(cluster, primary):
-    """Kills the primary's whole node after a commit that reached no standby (its client did not ask for one)."""
-    senders = primary.backends("walsender")
-    for pid in senders:
-        processes.send(pid, signal.SIGSTOP)
-    with primary.connect() as connection:
-        connection.execute("SET synchronous_commit = local")
-        connection.execute("CREATE TABLE alone AS SELECT generate_series(1, 1000)")
-    primary.kill()
 
 
 def test_row_39_planned_switchover_under_load(three):

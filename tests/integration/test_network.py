@@ -2,14 +2,16 @@
 import pytest
 
 from cluster import Cluster
+from sharing import shared
 from waiting import wait_for
 
 
-@pytest.fixture(scope="module")
-def hosts():
-    cluster = Cluster(3, namespaces=True)
-    yield cluster
-    cluster.close()
+hosts_holder = shared(lambda request: Cluster(3, namespaces=True))
+
+
+@pytest.fixture
+def hosts(hosts_holder):
+    return hosts_holder.get()
 
 
 def test_row_6_host_off(hosts):

@@ -7,7 +7,6 @@ import signal
 import pytest
 
 import processes
-from test_failover import diverge
 from waiting import NotYet, wait_for
 
 
@@ -69,7 +68,7 @@ def test_row_30_rewind_killed_half_way(three):
     old = three.wait_whole()
     with three.load() as load:
         three.wait_writes(load)
-        diverge(three, old)
+        old.diverge()
         three.primary(other_than=old)
         old.start()
         marker = wait_marker_and_kill(three, old, "rewind")
