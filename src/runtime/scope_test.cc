@@ -1,5 +1,6 @@
 #include "runtime/scope.h"
 
+#include <latch>
 #include <thread>
 
 #include "runtime/blocking.h"
@@ -187,15 +188,14 @@ TEST(Worker, ACancelledCallerTakesAWaitingJobBackAndWaitsForARunningOne) {
 TEST(Worker, ItsEndFailsTheJobsThatStillWait) {
     Io io;
     std::atomic<bool> begun{false};
-    std::mutex gate;
-    gate.lock();
+    std::latch gate(1);
     auto worker = std::make_unique<Worker>("test");
     Scope scope(io);
     std::string failure;
     scope.spawn("first", [&]() -> Task<void> {
         co_await run_blocking(*worker, [&] {
             begun = true;
-            std::lock_guard const lock(gate);
+            gate.wait();
         });
     });
     scope.spawn("second", [&]() -> Task<void> {
@@ -205,9 +205,9 @@ TEST(Worker, ItsEndFailsTheJobsThatStillWait) {
             failure = thrown.what();
         }
     });
-    run(io, [](std::unique_ptr<Worker>& one, Scope& all, std::atomic<bool>& flag, std::mutex& mutex) -> Task<void> {
+    run(io, [](std::unique_ptr<Worker>& one, Scope& all, std::atomic<bool>& flag, std::latch& latch) -> Task<void> {
         EXPECT_TRUE(co_await until([&] { return flag.load() && one->queued() == 1; }));
-        std::thread release([&] { mutex.unlock(); });
+        std::thread release([&] { latch.count_down(); });
         one.reset();
         release.join();
         EXPECT_TRUE(co_await until([&] { return all.running() == 0; }));
