@@ -30,8 +30,9 @@ class Watch {
     Connection connection_;
     std::optional<ServerProcess> postmaster_;  // to which the connection leads
     cluster::Observation last_;
-    // pg_control of a stopped server does not change: read once.
+    // pg_control of a stopped server is read again only when the file has changed (a rewind, a clone).
     std::optional<cluster::Observation> stopped_;
+    std::pair<std::uint64_t, std::int64_t> stopped_file_;  // inode, modification time in ns
     struct Owned {
         Lsn end;
         Timeline at_least;

@@ -251,6 +251,7 @@ TEST(PostgresServer, FailoverBurnsTimelinesReapsOrphansAndRewinds) {
     auto const old = c.a.server->observe();
     EXPECT_EQ(old.server, ServerState::recovery);
     EXPECT_EQ(old.timeline, Timeline{2});
+    EXPECT_EQ(c.replayed_timeline(c.a), "2");
     EXPECT_GT(old.flush, history->back().until);
     auto slots = command(Verb::slots);
     slots.members = {c.a.place.id};
@@ -269,6 +270,64 @@ TEST(PostgresServer, FailoverBurnsTimelinesReapsOrphansAndRewinds) {
     ASSERT_TRUE(eventually([&] { return c.a.sql("SELECT count(*) FROM public.t WHERE worker = 99") == "1"; }));
     EXPECT_EQ(c.a.sql("SELECT count(*) FROM public.t"), c.b.sql("SELECT count(*) FROM public.t"));
     EXPECT_EQ(c.a.server->observe().timeline, Timeline{5});
+    EXPECT_EQ(c.replayed_timeline(c.a), "5");
+    for (std::uint32_t burnt : {3U, 4U}) {
+        for (auto* node : {&c.a, &c.b}) {
+            EXPECT_TRUE(is_claim(
+                runtime::read_file(node->place.data() + "/pg_wal/" + history_name({burnt}), 4096).value_or("")));
+        }
+    }
+}
+
+// A standby that fetched the history of a leader which did not last aims at that timeline, without any WAL of it; its
+// own promotion would name it as the parent, at a position before it began.
+TEST(PostgresServer, APromotionDoesNotDescendFromATimelineThatWasOnlyHeardOf) {
+    Pair c;
+    ASSERT_NO_FATAL_FAILURE(c.make_primary());
+    ASSERT_NO_FATAL_FAILURE(c.make_standby());
+    auto const cut = c.b.run(command(Verb::cut));
+    ASSERT_TRUE(cut.ok) << cut.text;
+    auto const wal = c.b.place.data() + "/pg_wal/";
+    auto const heard = runtime::read_file(wal + history_name({2}), 4096).value() + "2\t" +
+                       keel::to_string(Lsn{cut.seen.flush.value + 4096}) + "\tno recovery target specified\n";
+    ASSERT_TRUE(runtime::write_atomically(wal + history_name({3}), heard, 0600));
+    auto const log = c.b.place.log() + "/postgresql.log";
+    ASSERT_TRUE(eventually([&] {
+        return runtime::read_file(log, 1U << 20U).value_or("").find("new target timeline is 3") != std::string::npos;
+    }));
+    EXPECT_EQ(c.b.server->observe().timeline, Timeline{2});
+    EXPECT_EQ(c.replayed_timeline(c.b), "2");
+    RUN(c.b.run(promotion(4)));
+    auto const history = read_history(c.b.place.data(), {4});
+    ASSERT_TRUE(history && history->size() == 2);
+    EXPECT_EQ(history->back().timeline, Timeline{2});
+    EXPECT_EQ(c.b.sql("INSERT INTO public.t(worker) VALUES (1)"), "");
+}
+
+TEST(PostgresServer, SlotsAreThoseOfTheMembersAndMoveOnAlsoOnAStandby) {
+    Pair c;
+    ASSERT_NO_FATAL_FAILURE(c.make_primary());
+    ASSERT_NO_FATAL_FAILURE(c.make_standby());
+    NodeId const third{runtime::random_uuid()};
+    auto slots = command(Verb::slots);
+    slots.members = {c.a.place.id, c.b.place.id, third};
+    RUN(c.b.run(slots));
+    EXPECT_EQ(c.b.server->observe().slots, (std::set<NodeId>{c.a.place.id, third}));
+    ASSERT_EQ(c.a.sql("INSERT INTO public.t(worker) SELECT 1 FROM generate_series(1, 1000)"), "");
+    ASSERT_TRUE(c.level());
+    auto const end = c.b.server->observe().flush;
+    ASSERT_TRUE(c.b.server->advance_slots({{third, end}}));
+    auto const at = [&](NodeId const& id) {
+        return c.b.sql("SELECT restart_lsn FROM pg_replication_slots WHERE slot_name = '" + slot_name(id) + "'");
+    };
+    EXPECT_EQ(at(third), keel::to_string(end));
+    EXPECT_NE(at(c.a.place.id), at(third));
+    slots.members = {third};
+    RUN(c.b.run(slots));
+    EXPECT_EQ(c.b.server->observe().slots, std::set<NodeId>{third});
+    // On the primary, the slot of a member that left, still in use.
+    RUN(c.a.run(slots));
+    EXPECT_EQ(c.a.server->observe().slots, std::set<NodeId>{third});
 }
 
 TEST(PostgresServer, AnotherAgentAdoptsTheServerAndAKillOvertakesACommand) {

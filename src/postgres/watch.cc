@@ -1,5 +1,6 @@
 // Server::observe: one round trip when the server is up, its files when it is not.
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -220,7 +221,11 @@ cluster::Observation Watch::down(Server::State& state, cluster::Observation out)
         out.server = cluster::Server::absent;
         return out;
     }
-    if (!stopped_) {
+    struct stat file{};
+    ::stat((place.data() + "/global/pg_control").c_str(), &file);
+    std::pair<std::uint64_t, std::int64_t> const now{file.st_ino,
+                                                     file.st_mtim.tv_sec * 1'000'000'000 + file.st_mtim.tv_nsec};
+    if (!stopped_ || now != stopped_file_) {
         auto const control_data = read_control_data(place, Bound(2s));
         out.server = cluster::Server::stopped;
         if (control_data) {
@@ -233,6 +238,7 @@ cluster::Observation Watch::down(Server::State& state, cluster::Observation out)
             return out;
         }
         stopped_ = out;
+        stopped_file_ = now;
     }
     cluster::Observation seen = *stopped_;
     seen.upstream = out.upstream;
