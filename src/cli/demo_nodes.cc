@@ -123,11 +123,11 @@ runtime::Task<Result<std::string>> Nodes::command(Machine const& machine, std::v
 }
 
 std::vector<std::string> Nodes::own_options(Machine const& machine) const {
-    return {"--name",          machine.name,
-            "--address",       machine.address,
-            "--peer-port",     std::to_string(ports_.peer),
-            "--api-port",      std::to_string(ports_.api),
-            "--postgres-port", std::to_string(ports_.postgres)};
+    return {"--name",      machine.name,
+            "--address",   machine.address,
+            "--peer-port", std::to_string(ports_.peer),
+            "--api-port",  std::to_string(ports_.api),
+            "--port",      std::to_string(ports_.postgres)};
 }
 
 // `init` and `join` print the whole command for the next node; the token is the word behind --token.

@@ -1,4 +1,3 @@
-// toml++ is named here and nowhere else.
 #include "config/node_config.h"
 
 #include <fmt/format.h>
@@ -7,11 +6,8 @@
 #include <optional>
 #include <tuple>
 
-#define TOML_EXCEPTIONS 0
-#define TOML_HEADER_ONLY 1
-#include <toml++/toml.h>
-
 #include "config/postgres_parameters.h"
+#include "config/toml.h"
 
 namespace keel::config {
 
