@@ -1,0 +1,2 @@
+// The program's arguments: common options, and one command each.
+#include "cli/cli.h"

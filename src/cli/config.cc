@@ -1,0 +1,2 @@
+// `pgkeel config`: Cluster-wide settings.
+#include "cli/commands.h"

@@ -1,0 +1,2 @@
+// `pgkeel doctor`: Looks for trouble before it comes.
+#include "cli/commands.h"

@@ -1,0 +1,2 @@
+// `pgkeel history`: What happened, and why.
+#include "cli/commands.h"

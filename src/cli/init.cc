@@ -1,0 +1,2 @@
+// `pgkeel init`: Creates a cluster of one node.
+#include "cli/commands.h"

@@ -1,0 +1,2 @@
+// `pgkeel join`: Adds a node to a cluster.
+#include "cli/commands.h"

@@ -1,0 +1,2 @@
+// `pgkeel leave`: Takes a node out of its cluster.
+#include "cli/commands.h"

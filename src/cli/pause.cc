@@ -1,0 +1,2 @@
+// `pgkeel pause`: Stops and resumes automatic changes.
+#include "cli/commands.h"

@@ -1,0 +1,2 @@
+// `pgkeel reinit`: Copies a standby anew.
+#include "cli/commands.h"

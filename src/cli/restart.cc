@@ -1,0 +1,2 @@
+// `pgkeel restart`: Rolling restart.
+#include "cli/commands.h"

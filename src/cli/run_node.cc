@@ -1,0 +1,2 @@
+// `pgkeel run_node`: The node itself, in the foreground.
+#include "cli/commands.h"

@@ -1,0 +1,2 @@
+// `pgkeel status`: Are we fine, and the members.
+#include "cli/commands.h"

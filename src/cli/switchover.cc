@@ -1,0 +1,2 @@
+// `pgkeel switchover`: Planned change of the leader.
+#include "cli/commands.h"

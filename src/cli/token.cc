@@ -1,0 +1,2 @@
+// `pgkeel token`: A secret to join with.
+#include "cli/commands.h"
