@@ -15,6 +15,7 @@ using cluster::Mutation;
 constexpr Named kDefects[] = {
     {"skip_barrier", Defect::skip_barrier, Mutation::none},
     {"ignore_persist", Defect::ignore_persist, Mutation::none},
+    {"promise_forgotten", Defect::promise_forgotten, Mutation::none},
     {"wall_clock_lease", Defect::wall_clock_lease, Mutation::none},
     {"no_cut", Defect::no_cut, Mutation::none},
     {"unplanned_timeline", Defect::unplanned_timeline, Mutation::none},
@@ -55,7 +56,8 @@ Outcome run_seed(std::uint64_t seed, std::string_view defect, bool live) {
 }
 
 std::string headline(std::uint64_t seed, Failure const& failure) {
-    return fmt::format("seed {} at {:.3f} s: {}: {}", seed, static_cast<double>(failure.when) / 1e6, failure.invariant, failure.text);
+    return fmt::format("seed {} at {:.3f} s: {}: {}", seed, static_cast<double>(failure.when) / 1e6, failure.invariant,
+                       failure.text);
 }
 
 std::string retell(std::uint64_t seed, std::string_view defect) {
@@ -63,25 +65,31 @@ std::string retell(std::uint64_t seed, std::string_view defect) {
     world.run();
     std::string story;
     for (auto const& line : world.trace.lines()) story += line + "\n";
-    if (!world.failure()) return story + fmt::format("seed {} did not fail again: the run is not a function of its seed", seed);
+    if (!world.failure())
+        return story + fmt::format("seed {} did not fail again: the run is not a function of its seed", seed);
     return story + headline(seed, *world.failure()) +
            fmt::format("\nagain: pgkeel_sim --seed {}{}{} --verbose", seed, defect.empty() ? "" : " --defect ", defect);
 }
 
 std::string summary(Counts const& c, std::uint64_t seeds, double seconds) {
     std::string text = fmt::format("{} seeds", seeds);
-    if (seconds > 0) text += fmt::format(" in {:.1f} s ({:.0f} per second)", seconds, static_cast<double>(seeds) / seconds);
+    if (seconds > 0)
+        text += fmt::format(" in {:.1f} s ({:.0f} per second)", seconds, static_cast<double>(seeds) / seconds);
     text += fmt::format(
         "\n  {} steps, {} agent starts, {} kills, {} by the guardian\n"
         "  {} elections, {} promotions, {} failovers, {} switchovers, {} times blocked, {} sync set changes\n"
         "  {} rewinds, {} clones, {} failed writes of the floor, {} messages lost\n"
-        "  {} acknowledged commits, {} of them waited for standbys; {} given up in async mode, {} within the clock bound\n  faults:",
-        c.steps, c.agent_starts, c.kills, c.guardian_kills, c.elections, c.promotions, c.failovers, c.switchovers, c.blocked, c.sync_changes,
-        c.rewinds, c.clones, c.persist_failures, c.messages_lost, c.commits, c.sync_commits, c.lost_async, c.late_async);
-    for (int fault = 0; fault < kFaults; ++fault) text += fmt::format(" {} {},", c.faults[fault], name_of(static_cast<Fault>(fault)));
+        "  {} acknowledged commits, {} of them waited for standbys; {} given up in async mode, {} within the clock "
+        "bound\n  faults:",
+        c.steps, c.agent_starts, c.kills, c.guardian_kills, c.elections, c.promotions, c.failovers, c.switchovers,
+        c.blocked, c.sync_changes, c.rewinds, c.clones, c.persist_failures, c.messages_lost, c.commits, c.sync_commits,
+        c.lost_async, c.late_async);
+    for (int fault = 0; fault < kFaults; ++fault)
+        text += fmt::format(" {} {},", c.faults[fault], name_of(static_cast<Fault>(fault)));
     text += "\n  states entered:";
     for (int state = 0; state < 16; ++state) {
-        if (c.states[state] != 0) text += fmt::format(" {} {},", c.states[state], word(static_cast<cluster::State>(state)));
+        if (c.states[state] != 0)
+            text += fmt::format(" {} {},", c.states[state], word(static_cast<cluster::State>(state)));
     }
     return text + "\n";
 }

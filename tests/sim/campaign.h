@@ -14,7 +14,8 @@ struct Outcome {
     Counts counts;
 };
 
-// `defect`: a deliberate fault by name, for the driver, the models or the machine; empty: none. `live`: tells the story.
+// `defect`: a deliberate fault by name, for the driver, the models or the machine; empty: none. `live`: tells the
+// story.
 Outcome run_seed(std::uint64_t seed, std::string_view defect = {}, bool live = false);
 // One line: seed, invariant, what, when.
 std::string headline(std::uint64_t seed, Failure const& failure);

@@ -1,4 +1,5 @@
-// One node's boot clock: an offset that starts anew at each boot, a rate within 1000 ppm, blind to a hypervisor's pause.
+// One node's boot clock: an offset that starts anew at each boot, a rate within 1000 ppm, blind to a hypervisor's
+// pause.
 #pragma once
 
 #include "base/time.h"

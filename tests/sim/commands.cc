@@ -1,4 +1,5 @@
-// How a modelled agent carries out the machine's commands to PostgreSQL: one at a time, each with its durations and failures.
+// How a modelled agent carries out the machine's commands to PostgreSQL: one at a time, each with its durations and
+// failures.
 #include "host.h"
 #include "world.h"
 
@@ -39,26 +40,37 @@ void Host::begin(cluster::Command const& command) {
     ++command_life_;
     command_began_ = world_.scheduler.now();
     switch (command.verb) {
-        case Verb::start: return run_start();
-        case Verb::follow: return run_follow();
-        case Verb::cut: return run_cut();
-        case Verb::promote: return run_promote();
-        case Verb::set_names: return run_set_names();
-        case Verb::stop: return run_stop();
-        case Verb::kill: return run_kill();
-        case Verb::rewind: return run_rewind();
-        case Verb::clone: return run_clone();
+        case Verb::start:
+            return run_start();
+        case Verb::follow:
+            return run_follow();
+        case Verb::cut:
+            return run_cut();
+        case Verb::promote:
+            return run_promote();
+        case Verb::set_names:
+            return run_set_names();
+        case Verb::stop:
+            return run_stop();
+        case Verb::kill:
+            return run_kill();
+        case Verb::rewind:
+            return run_rewind();
+        case Verb::clone:
+            return run_clone();
         case Verb::slots:
             postgres.slots = 0;
             for (auto const& id : command.members) {
                 if (int const node = world_.index(id); node >= 0) postgres.slots |= 1U << static_cast<unsigned>(node);
             }
             return after(2 * kMs, &Host::succeed);
-        case Verb::configure: return after(3 * kMs, &Host::succeed);
+        case Verb::configure:
+            return after(3 * kMs, &Host::succeed);
     }
 }
 
-// The next part of the running command. What the agent does waits while it is paused; what the server does, while that is.
+// The next part of the running command. What the agent does waits while it is paused; what the server does, while that
+// is.
 void Host::after(Time delay, void (Host::*next)()) {
     std::uint64_t const life = command_life_;
     world_.scheduler.after(delay, [this, life, next] {
@@ -141,7 +153,8 @@ void Host::run_promote() {
 void Host::promote_names_in_force() {
     if (postgres.proc != Proc::recovery) return refuse();
     if (!postgres.names_in_force() && world_.plan.defect != Defect::skip_barrier) {
-        if (world_.scheduler.now() - command_began_ > kBarrierLimit) return finish(false, "the names did not come into force");
+        if (world_.scheduler.now() - command_began_ > kBarrierLimit)
+            return finish(false, "the names did not come into force");
         return after(2 * kMs, &Host::promote_names_in_force);
     }
     // From here on the server goes its way, whatever becomes of the agent.
@@ -152,7 +165,8 @@ void Host::promote_names_in_force() {
     after(1 * kMs, &Host::promote_done);
 }
 
-void Host::promote_later(Time delay, std::uint64_t server, std::uint32_t timeline, std::shared_ptr<std::vector<cluster::Branch> const> lineage) {
+void Host::promote_later(Time delay, std::uint64_t server, std::uint32_t timeline,
+                         std::shared_ptr<std::vector<cluster::Branch> const> lineage) {
     world_.scheduler.after(delay, [this, server, timeline, lineage] {
         if (postgres.life != server || postgres.proc != Proc::recovery) return;
         if (postgres.paused) {
@@ -164,7 +178,8 @@ void Host::promote_later(Time delay, std::uint64_t server, std::uint32_t timelin
         for (auto const& known : *lineage) {
             if (known.timeline.value == timeline) branch.epoch = known.epoch.value;
         }
-        if (world_.plan.defect == Defect::unplanned_timeline) branch.timeline = world_.wal[postgres.branch].timeline + 1;
+        if (world_.plan.defect == Defect::unplanned_timeline)
+            branch.timeline = world_.wal[postgres.branch].timeline + 1;
         int const number = world_.wal.add(branch);
         postgres.open_read_write(number);
         world_.promoted(self_, number);
@@ -202,7 +217,8 @@ void Host::stop_backends() {
 
 void Host::stop_wait() {
     bool drained = true;
-    for (auto const& sender : postgres.senders) drained = drained && (!sender.connected || sender.flush >= postgres.flushed);
+    for (auto const& sender : postgres.senders)
+        drained = drained && (!sender.connected || sender.flush >= postgres.flushed);
     bool const late = world_.scheduler.now() - command_began_ > kStopLimit;
     if (postgres.proc == Proc::primary && !drained && !late) return after(3 * kMs, &Host::stop_wait);
     postgres.kill_all();
@@ -225,7 +241,8 @@ void Host::kill_done() {
 bool Host::source_serves() const {
     if (copy_from_ < 0) return false;
     auto const& source = world_.host(copy_from_);
-    bool const reachable = world_.network.open(Traffic::wal, self_, copy_from_) && world_.network.open(Traffic::wal, copy_from_, self_);
+    bool const reachable =
+        world_.network.open(Traffic::wal, self_, copy_from_) && world_.network.open(Traffic::wal, copy_from_, self_);
     return reachable && source.powered() && source.postgres.up() && !source.postgres.paused;
 }
 
@@ -254,7 +271,8 @@ void Host::take_copy() {
 }
 
 void Host::rewind_done() {
-    if (!source_serves() || world_.host(copy_from_).postgres.life != copy_life_) return finish(false, "the source went away");
+    if (!source_serves() || world_.host(copy_from_).postgres.life != copy_life_)
+        return finish(false, "the source went away");
     take_copy();
     finish(true, "");
 }
@@ -270,7 +288,8 @@ void Host::run_clone() {
 }
 
 void Host::clone_done() {
-    if (!source_serves() || world_.host(copy_from_).postgres.life != copy_life_) return finish(false, "the source went away");
+    if (!source_serves() || world_.host(copy_from_).postgres.life != copy_life_)
+        return finish(false, "the source went away");
     if (world_.rng.chance(0.02)) {
         postgres.present = true;
         postgres.marker = true;

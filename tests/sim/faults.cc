@@ -48,7 +48,8 @@ void Faults::cause(Fault fault) {
         case Fault::agent_pause:
         case Fault::machine_crash:
         case Fault::machine_pause:
-        case Fault::blind_pause: return on_machine(fault, victim());
+        case Fault::blind_pause:
+            return on_machine(fault, victim());
         case Fault::power_loss:
             SIM_TELL(world_, "fault: power loss of all");
             for (int node = 0; node < world_.size(); ++node) {
@@ -61,7 +62,8 @@ void Faults::cause(Fault fault) {
         case Fault::slow_fsync:
         case Fault::slow_promotion:
         case Fault::stuck_receiver:
-        case Fault::disk_full: return on_disk(fault, data_victim());
+        case Fault::disk_full:
+            return on_disk(fault, data_victim());
         case Fault::partition:
         case Fault::isolate:
         case Fault::one_way:
@@ -69,8 +71,10 @@ void Faults::cause(Fault fault) {
         case Fault::peer_cut:
         case Fault::store_cut:
         case Fault::lossy_network:
-        case Fault::late_network: return on_network(fault);
-        default: return by_operator(fault);
+        case Fault::late_network:
+            return on_network(fault);
+        default:
+            return by_operator(fault);
     }
 }
 
@@ -178,7 +182,8 @@ void Faults::on_network(Fault fault) {
             both(Traffic::wal, a, b);
         }
     }
-    bool const store_too = fault == Fault::store_cut || ((fault == Fault::isolate || fault == Fault::one_way) && rng.chance(0.7));
+    bool const store_too =
+        fault == Fault::store_cut || ((fault == Fault::isolate || fault == Fault::one_way) && rng.chance(0.7));
     if (store_too) cuts.push_back({Traffic::store, node, (node + 1) % size});
     if (fault == Fault::store_cut && rng.chance(0.3)) {
         for (int a = 0; a < size; ++a) cuts.push_back({Traffic::store, a, (a + 1) % size});
@@ -191,20 +196,24 @@ void Faults::on_network(Fault fault) {
     });
 }
 
-// ---- the operator ---------------------------------------------------------------------------------------------------------
+// ---- the operator
+// ---------------------------------------------------------------------------------------------------------
 
-// Through some node's agent, as the commands do: that agent knows of the new record, the others hear of it from its machine.
+// Through some node's agent, as the commands do: that agent knows of the new record, the others hear of it from its
+// machine.
 void Faults::edit_record(Edit edit, int attempts) {
     auto next = std::make_shared<Record>(*world_.store->truth());
     if (!edit(*next)) return;
     std::uint64_t const expected = next->revision;
     int via = world_.rng.pick(world_.size());
     for (int tried = 0; tried < world_.size() && !world_.host(via).works(); ++tried) via = (via + 1) % world_.size();
-    world_.store->swap(-1, expected, next, [this, edit, attempts, via, era = era_](cluster::Swapped result, SharedRecord const&) {
-        if (result == cluster::Swapped::done) world_.host(via).record_changed();
-        if (result == cluster::Swapped::done || attempts <= 1 || era != era_) return;
-        world_.scheduler.after(world_.rng.between(1, 50) * kMs, [this, edit, attempts] { edit_record(edit, attempts - 1); });
-    });
+    world_.store->swap(via, -1, expected, next,
+                       [this, edit, attempts, via, era = era_](cluster::Swapped result, SharedRecord const& record) {
+                           if (result == cluster::Swapped::done && record) world_.host(via).record_learned(record);
+                           if (result == cluster::Swapped::done || attempts <= 1 || era != era_) return;
+                           world_.scheduler.after(world_.rng.between(1, 50) * kMs,
+                                                  [this, edit, attempts] { edit_record(edit, attempts - 1); });
+                       });
 }
 
 void Faults::by_operator(Fault fault) {
@@ -233,19 +242,22 @@ void Faults::by_operator(Fault fault) {
             });
         case Fault::pause_cluster:
             edit_record([](Record& record) { return std::exchange(record.paused, true) == false; });
-            later(rng.between(500, 6000) * kMs, [this] {
-                edit_record([](Record& record) { return std::exchange(record.paused, false); }, 20);
-            });
+            later(rng.between(500, 6000) * kMs,
+                  [this] { edit_record([](Record& record) { return std::exchange(record.paused, false); }, 20); });
             return;
         case Fault::tags:
             return edit_record([this, node, draw](Record& record) {
                 auto const found = record.members.find(world_.host(node).id());
                 if (found == record.members.end()) return false;
                 auto& tags = found->second.tags;
-                if (draw < 30) tags.nosync = !tags.nosync;
-                else if (draw < 60) tags.nofailover = !tags.nofailover;
-                else if (draw < 80) tags.priority = draw % 3;
-                else tags.delayed_s = tags.delayed_s == 0 ? 60 : 0;
+                if (draw < 30)
+                    tags.nosync = !tags.nosync;
+                else if (draw < 60)
+                    tags.nofailover = !tags.nofailover;
+                else if (draw < 80)
+                    tags.priority = draw % 3;
+                else
+                    tags.delayed_s = tags.delayed_s == 0 ? 60 : 0;
                 return true;
             });
         case Fault::settings:
@@ -253,7 +265,11 @@ void Faults::by_operator(Fault fault) {
                 record.settings.postgres["work_mem"] = fmt::format("{}MB", draw);
                 return true;
             });
-        default: return edit_record([this](Record& record) { edit_members(record); return true; });
+        default:
+            return edit_record([this](Record& record) {
+                edit_members(record);
+                return true;
+            });
     }
 }
 
@@ -268,13 +284,15 @@ void Faults::edit_members(Record& record) {
         return;
     }
     NodeId const& id = world_.host(rng.pick(world_.size())).id();
-    if (record.members.size() <= 3 || record.leader == id || record.coordinator == id || !record.members.contains(id)) return;
+    if (record.members.size() <= 3 || record.leader == id || record.coordinator == id || !record.members.contains(id))
+        return;
     removed_[id] = record.members[id];
     record.members.erase(id);
     record.voters.erase(id);
 }
 
-// ---- healing ----------------------------------------------------------------------------------------------------------------
+// ---- healing
+// ----------------------------------------------------------------------------------------------------------------
 
 void Faults::heal() {
     ++era_;
@@ -296,7 +314,8 @@ void Faults::heal() {
     edit_record(
         [](Record& record) {
             record.paused = false;
-            for (auto& [id, member] : record.members) member.tags.nofailover = member.tags.nosync = false, member.tags.delayed_s = 0;
+            for (auto& [id, member] : record.members)
+                member.tags.nofailover = member.tags.nosync = false, member.tags.delayed_s = 0;
             return true;
         },
         50);

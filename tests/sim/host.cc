@@ -9,7 +9,8 @@ using cluster::Effect;
 Host::Host(World& world, int self, cluster::Kind kind)
     : postgres(world, self), world_(world), self_(self), id_{fmt::format("n{}", self)}, kind_(kind) {
     Rng& rng = world.rng;
-    clock_.boot(world.scheduler.now(), rng.between(1, 100) * kSecond, rng.between(-world.plan.clock_ppm, world.plan.clock_ppm));
+    clock_.boot(world.scheduler.now(), rng.between(1, 100) * kSecond,
+                rng.between(-world.plan.clock_ppm, world.plan.clock_ppm));
     clock_.wall_offset_ms = rng.between(-5000, 5000);
 }
 
@@ -18,7 +19,8 @@ cluster::Clock Host::now() const {
     return {clock_.instant(truth), 1'700'000'000'000 + truth / kMs + clock_.wall_offset_ms};
 }
 
-// ---- life of the agent --------------------------------------------------------------------------------------------------
+// ---- life of the agent
+// --------------------------------------------------------------------------------------------------
 
 void Host::start_agent() {
     if (!powered_ || node_) return;
@@ -58,6 +60,7 @@ void Host::pause_agent() { ++agent_paused_; }
 void Host::resume_agent() {
     if (agent_paused_ == 0 || --agent_paused_ > 0) return;
     drain();
+    world_.store->node_resumed(self_);
 }
 
 void Host::power_off() {
@@ -77,7 +80,8 @@ void Host::power_on() {
     if (powered_) return;
     powered_ = true;
     Rng& rng = world_.rng;
-    clock_.boot(world_.scheduler.now(), rng.between(1, 20) * kSecond, rng.between(-world_.plan.clock_ppm, world_.plan.clock_ppm));
+    clock_.boot(world_.scheduler.now(), rng.between(1, 20) * kSecond,
+                rng.between(-world_.plan.clock_ppm, world_.plan.clock_ppm));
     SIM_TELL(world_, "{} is powered on", id_.value);
     start_agent();
 }
@@ -106,11 +110,14 @@ void Host::resume_machine() {
     world_.scheduler.after(world_.rng.between(0, 2) * kMs, [this] { resume_agent(); });
 }
 
-// ---- the guardian: kills the server at the armed deadline ---------------------------------------------------------------
+// ---- the guardian: kills the server at the armed deadline
+// ---------------------------------------------------------------
 
 void Host::arm(Instant deadline) {
-    if (deadline == Instant{}) armed_.reset();
-    else armed_ = deadline;
+    if (deadline == Instant{})
+        armed_.reset();
+    else
+        armed_ = deadline;
     if (armed_ && !guarding_) guard();
 }
 
@@ -137,7 +144,8 @@ void Host::guard() {
     });
 }
 
-// ---- events for the machine ---------------------------------------------------------------------------------------------
+// ---- events for the machine
+// ---------------------------------------------------------------------------------------------
 
 void Host::tick_later() {
     std::uint64_t const life = agent_life_;
@@ -182,9 +190,9 @@ void Host::store_answered(std::uint64_t agent_life, cluster::StoreAnswer answer)
     if (agent_life == agent_life_) next_store_request();
 }
 
-void Host::record_changed() {
+void Host::record_learned(std::shared_ptr<cluster::Record const> record) {
     if (!node_ || !powered_) return;
-    enqueue({.kind = Waiting::Kind::learn, .record = world_.store->truth()});
+    enqueue({.kind = Waiting::Kind::learn, .record = std::move(record)});
 }
 
 void Host::enqueue(Waiting event) {
@@ -213,7 +221,9 @@ void Host::run(Waiting const& event) {
     cluster::Clock const clock = now();
     std::vector<Effect> effects;
     switch (event.kind) {
-        case Waiting::Kind::tick: effects = node_->tick(clock); break;
+        case Waiting::Kind::tick:
+            effects = node_->tick(clock);
+            break;
         case Waiting::Kind::message:
             effects = node_->receive(clock, world_.host(event.from).id(), *event.message);
             break;
@@ -230,15 +240,20 @@ void Host::run(Waiting const& event) {
             }
             effects = node_->observe(clock, look());
             break;
-        case Waiting::Kind::done: effects = node_->command_done(clock, *event.done); break;
-        case Waiting::Kind::store: effects = node_->store_answer(clock, *event.answer); break;
-        case Waiting::Kind::learn: effects = node_->learn(clock, *event.record); break;
+        case Waiting::Kind::done:
+            effects = node_->command_done(clock, *event.done);
+            break;
+        case Waiting::Kind::store:
+            effects = node_->store_answer(clock, *event.answer);
+            break;
+        case Waiting::Kind::learn:
+            effects = node_->learn(clock, *event.record);
+            break;
     }
     ++world_.counts.steps;
     auto const state = node_->opinion().state;
     if (state != last_state_) {
-        SIM_TELL(world_, "{} {} -> {}: {}", id_.value, word(last_state_), word(state),
-                 node_->opinion().reason);
+        SIM_TELL(world_, "{} {} -> {}: {}", id_.value, word(last_state_), word(state), node_->opinion().reason);
         world_.invariants.on_state(self_, last_state_, state);
         ++world_.counts.states[static_cast<std::size_t>(state)];
         last_state_ = state;
@@ -250,7 +265,8 @@ void Host::run(Waiting const& event) {
     if (life == agent_life_) draining_ = false;
 }
 
-// ---- effects --------------------------------------------------------------------------------------------------------------
+// ---- effects
+// --------------------------------------------------------------------------------------------------------------
 
 void Host::apply(std::vector<Effect> effects, std::size_t from) {
     std::uint64_t const life = agent_life_;
@@ -313,23 +329,32 @@ void Host::next_store_request() {
         if (record) answer.record = *record;
         store_answered(life, std::move(answer));
     };
-    if (request.record) world_.store->swap(self_, request.expected, request.record, done);
-    else world_.store->read(self_, done);
+    if (request.record)
+        world_.store->swap(self_, self_, request.expected, request.record, done);
+    else
+        world_.store->read(self_, done);
 }
 
-// ---- what the agent can see of its server -------------------------------------------------------------------------------
+// ---- what the agent can see of its server
+// -------------------------------------------------------------------------------
 
 cluster::Observation Host::look() const {
     using cluster::Server;
     PostgresModel const& pg = postgres;
     cluster::Observation seen;
     bool const hung = pg.paused && world_.scheduler.now() - pg.stuck_since > 1500 * kMs;
-    if (pg.marker) seen.server = Server::unusable;
-    else if (!pg.present) seen.server = Server::absent;
-    else if (hung || (pg.proc == Proc::down && pg.backends)) seen.server = Server::starting;
-    else if (pg.proc == Proc::down) seen.server = Server::stopped;
-    else if (pg.proc == Proc::starting) seen.server = Server::starting;
-    else seen.server = pg.proc == Proc::primary ? Server::primary : Server::recovery;
+    if (pg.marker)
+        seen.server = Server::unusable;
+    else if (!pg.present)
+        seen.server = Server::absent;
+    else if (hung || (pg.proc == Proc::down && pg.backends))
+        seen.server = Server::starting;
+    else if (pg.proc == Proc::down)
+        seen.server = Server::stopped;
+    else if (pg.proc == Proc::starting)
+        seen.server = Server::starting;
+    else
+        seen.server = pg.proc == Proc::primary ? Server::primary : Server::recovery;
     if (!pg.present || pg.marker) return seen;
     if (hung) seen.problem = "the server does not answer";
     int branch = pg.branch;
@@ -339,7 +364,8 @@ cluster::Observation Host::look() const {
     seen.flush.value = pg.flushed;
     seen.settled = pg.settled;
     seen.whole = pg.proc == Proc::down ? pg.clean : pg.settled || pg.received;
-    if (pg.up() && !seen.whole) seen.flush.value = std::max(world_.wal[branch].fork, pg.flushed - std::min<std::uint64_t>(pg.flushed, 4000));
+    if (pg.up() && !seen.whole)
+        seen.flush.value = std::max(world_.wal[branch].fork, pg.flushed - std::min<std::uint64_t>(pg.flushed, 4000));
     seen.replay = seen.flush;
     seen.receiver = pg.receiver.connected && !lying_;
     if (pg.upstream >= 0 && !lying_) seen.upstream = world_.host(pg.upstream).id();
@@ -350,19 +376,21 @@ cluster::Observation Host::look() const {
         auto const& sender = pg.senders[x];
         if (pg.proc != Proc::primary || !sender.connected) continue;
         Lsn const flush{sender.flush};
-        seen.senders.push_back({world_.host(x).id(), sender.flush != 0, Lsn{sender.sent}, flush, flush, flush, {}, {}, {}});
+        seen.senders.push_back(
+            {world_.host(x).id(), sender.flush != 0, Lsn{sender.sent}, flush, flush, flush, {}, {}, {}});
     }
     return seen;
 }
 
 std::string Host::describe() const {
     PostgresModel const& pg = postgres;
-    std::string text = fmt::format("{}: {}{}", id_.value, powered_ ? "" : "no power, ", agent_paused() ? "agent paused, " : "");
+    std::string text =
+        fmt::format("{}: {}{}", id_.value, powered_ ? "" : "no power, ", agent_paused() ? "agent paused, " : "");
     if (node_) {
         auto const opinion = node_->opinion();
         auto const& record = node_->record();
-        text += fmt::format("{} ({}), floor {}, knows revision {}", word(opinion.state), opinion.reason, opinion.floor.value,
-                            record ? record->revision : 0);
+        text += fmt::format("{} ({}), floor {}, knows revision {}", word(opinion.state), opinion.reason,
+                            opinion.floor.value, record ? record->revision : 0);
     } else {
         text += "no agent";
     }
@@ -370,9 +398,10 @@ std::string Host::describe() const {
     if (store_busy_) text += ", waits for the store";
     if (!data()) return text;
     auto const seen = look();
-    text += fmt::format("; server {}{}{} on timeline {} at {:#x} (disk {:#x}), upstream {}{}, names ANY {} {:#b}", word(seen.server),
-                        pg.paused ? " stopped" : "", pg.backends ? " with backends" : "", seen.timeline.value, pg.written, pg.flushed,
-                        pg.upstream, pg.receiver.connected ? " connected" : "", pg.file_names.count, pg.file_names.mask);
+    text += fmt::format("; server {}{}{} on timeline {} at {:#x} (disk {:#x}), upstream {}{}, names ANY {} {:#b}",
+                        word(seen.server), pg.paused ? " stopped" : "", pg.backends ? " with backends" : "",
+                        seen.timeline.value, pg.written, pg.flushed, pg.upstream,
+                        pg.receiver.connected ? " connected" : "", pg.file_names.count, pg.file_names.mask);
     for (int x = 0; x < world_.size(); ++x) {
         if (pg.senders[x].connected) text += fmt::format(", sends n{} ({:#x})", x, pg.senders[x].flush);
     }

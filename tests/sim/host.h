@@ -1,5 +1,5 @@
-// One machine: its clocks, its guardian, its PostgreSQL, and the agent that drives the real cluster::Node by the contract in
-// cluster/node.h.
+// One machine: its clocks, its guardian, its PostgreSQL, and the agent that drives the real cluster::Node by the
+// contract in cluster/node.h.
 #pragma once
 
 #include <deque>
@@ -51,7 +51,7 @@ class Host {
     void deliver(int from, std::shared_ptr<cluster::Message const> message);
     void observe_soon(Time delay);
     void store_answered(std::uint64_t agent_life, cluster::StoreAnswer answer);
-    void record_changed();
+    void record_learned(std::shared_ptr<cluster::Record const> record);
     std::uint64_t agent_life() const { return agent_life_; }
     cluster::Observation look() const;
     // One line for people: agent, machine, server.

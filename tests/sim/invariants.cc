@@ -24,7 +24,8 @@ std::uint32_t mask_of(World const& world, std::set<NodeId> const& ids) {
 std::string text_of(NameMask names) { return fmt::format("ANY {} ({:#b})", names.count, names.mask); }
 }  // namespace
 
-// ---- I1: for every setting that a walsender may act on: coverage of the recorded set >= W --------------------------------
+// ---- I1: for every setting that a walsender may act on: coverage of the recorded set >= W
+// --------------------------------
 
 void Invariants::on_names(int node) {
     auto const record = world_.store->truth();
@@ -43,26 +44,32 @@ void Invariants::check_coverage() {
         auto const outside = static_cast<std::uint32_t>(std::popcount(names.mask & ~members));
         std::uint32_t const covered = (names.count > outside ? names.count - outside : 0) + own;
         if (covered >= record->sync.quorum) return;
-        world_.fail("I1 C", fmt::format("{} at {} while the record says {} of {:#b} (epoch {}): {} certain holders, {} promised", what + (" " + text_of(names)),
-                                        record->leader.value, record->sync.quorum, members, record->epoch.value, covered, record->sync.quorum));
+        world_.fail(
+            "I1 C",
+            fmt::format("{} at {} while the record says {} of {:#b} (epoch {}): {} certain holders, {} promised",
+                        what + (" " + text_of(names)), record->leader.value, record->sync.quorum, members,
+                        record->epoch.value, covered, record->sync.quorum));
     };
     if (!pg.sync_defined) require({}, "no waiting (checkpointer's view)");
     if (pg.proc == Proc::primary) require(pg.postmaster_view, "a new walsender's view");
     std::uint32_t candidates = 0;
     for (int x = 0; x < world_.size(); ++x) {
         auto const& sender = pg.senders[x];
-        if (sender.connected && sender.view.count > 0) candidates |= sender.view.mask & (1U << static_cast<unsigned>(x));
+        if (sender.connected && sender.view.count > 0)
+            candidates |= sender.view.mask & (1U << static_cast<unsigned>(x));
     }
     for (int x = 0; x < world_.size(); ++x) {
         auto const& sender = pg.senders[x];
         if (!sender.connected || sender.view.count == 0) continue;
         require(sender.view, "a walsender's view");
         // Mid-reload it counts every walsender that counts itself.
-        if ((sender.view.mask >> x & 1U) != 0) require({sender.view.count, candidates}, "a walsender's view over mixed candidates");
+        if ((sender.view.mask >> x & 1U) != 0)
+            require({sender.view.count, candidates}, "a walsender's view over mixed candidates");
     }
 }
 
-// ---- I1, second half: what was acknowledged is where the record says ------------------------------------------------------
+// ---- I1, second half: what was acknowledged is where the record says
+// ------------------------------------------------------
 
 void Invariants::check_holders(char const* moment) {
     auto const record = world_.store->truth();
@@ -79,8 +86,10 @@ void Invariants::check_holders(char const* moment) {
             }
         }
         if (holders >= record->sync.quorum) continue;
-        world_.fail("I1 C2", fmt::format("{}: commit {:#x} on timeline {} is on {} members of the sync set ({}), the record promises {}", moment, commit.lsn,
-                                         world_.wal[commit.branch].timeline, holders, where, record->sync.quorum));
+        world_.fail(
+            "I1 C2",
+            fmt::format("{}: commit {:#x} on timeline {} is on {} members of the sync set ({}), the record promises {}",
+                        moment, commit.lsn, world_.wal[commit.branch].timeline, holders, where, record->sync.quorum));
         return;
     }
 }
@@ -102,7 +111,8 @@ void Invariants::on_directory(int node) {
     check_holders("a directory was rewound or cloned");
 }
 
-// ---- acknowledgements ------------------------------------------------------------------------------------------------------
+// ---- acknowledgements
+// ------------------------------------------------------------------------------------------------------
 
 void Invariants::on_acknowledged(int node, Position commit, bool waited) {
     check_one_writer(node, commit, waited);
@@ -131,8 +141,9 @@ void Invariants::check_one_writer(int node, Position commit, bool waited) {
         ++world_.counts.late_async;
         return;
     }
-    world_.fail("I2", fmt::format("n{} acknowledged {:#x} of epoch {} ({} waiting for standbys) {} ms after epoch {} opened, which has it not", node, commit.lsn,
-                                  epoch, waited ? "after" : "without", late / kMs, newest_open_));
+    world_.fail("I2", fmt::format("n{} acknowledged {:#x} of epoch {} ({} waiting for standbys) {} ms after epoch {} "
+                                  "opened, which has it not",
+                                  node, commit.lsn, epoch, waited ? "after" : "without", late / kMs, newest_open_));
 }
 
 // I4 for an acknowledgement that comes after another leader was chosen.
@@ -150,19 +161,23 @@ void Invariants::check_late_commit(int node, Position commit) {
         return;
     }
     if (world_.host(node).blind_total() > 0) {
-        // A leader that alone holds its commits relies on its clock; a hypervisor's pause is documented as the residual.
+        // A leader that alone holds its commits relies on its clock; a hypervisor's pause is documented as the
+        // residual.
         ++world_.counts.lost_async;
         return;
     }
-    world_.fail("I4", fmt::format("n{} acknowledged {:#x} of epoch {} although {} was chosen for epoch {} without it", node, commit.lsn,
-                                  world_.wal[commit.branch].epoch, record->leader.value, record->epoch.value));
+    world_.fail("I4",
+                fmt::format("n{} acknowledged {:#x} of epoch {} although {} was chosen for epoch {} without it", node,
+                            commit.lsn, world_.wal[commit.branch].epoch, record->leader.value, record->epoch.value));
 }
 
-// ---- the record --------------------------------------------------------------------------------------------------------------
+// ---- the record
+// --------------------------------------------------------------------------------------------------------------
 
 void Invariants::on_record(int author, Record const& before, Record const& after) {
     check_epochs(author, before, after);
-    if (after.leader != before.leader || after.epoch != before.epoch) check_leader_has_everything(author, before, after);
+    if (after.leader != before.leader || after.epoch != before.epoch)
+        check_leader_has_everything(author, before, after);
     if (!(after.sync == before.sync)) check_holders("the sync set was recorded");
     check_coverage();
 }
@@ -181,9 +196,11 @@ void Invariants::check_leader_has_everything(int author, Record const& before, R
     std::erase_if(guaranteed_, [&](Position const& commit) {
         if (world_.wal.contains({pg.branch, pg.written}, commit)) return false;
         if (!may_lose) {
-            world_.fail("I4", fmt::format("n{} made {} leader of epoch {}, whose WAL ends at {:#x} of timeline {} and lacks the acknowledged {:#x} of timeline {}",
-                                          author, after.leader.value, after.epoch.value, pg.written, world_.wal[pg.branch].timeline, commit.lsn,
-                                          world_.wal[commit.branch].timeline));
+            world_.fail("I4",
+                        fmt::format("n{} made {} leader of epoch {}, whose WAL ends at {:#x} of timeline {} and lacks "
+                                    "the acknowledged {:#x} of timeline {}",
+                                    author, after.leader.value, after.epoch.value, pg.written,
+                                    world_.wal[pg.branch].timeline, commit.lsn, world_.wal[commit.branch].timeline));
             return false;
         }
         ++world_.counts.lost_async;
@@ -197,23 +214,29 @@ void Invariants::check_epochs(int author, Record const& before, Record const& af
         world_.fail("I7", fmt::format("the record's epoch went from {} to {}", before.epoch.value, after.epoch.value));
     }
     if (after.epoch == before.epoch && after.leader != before.leader && before.phase == cluster::Phase::stable) {
-        world_.fail("I7", fmt::format("epoch {} changed its leader from {} to {}", after.epoch.value, before.leader.value, after.leader.value));
+        world_.fail("I7", fmt::format("epoch {} changed its leader from {} to {}", after.epoch.value,
+                                      before.leader.value, after.leader.value));
     }
     if (after.sync == before.sync) return;
-    bool const by_right = author >= 0 && (world_.index(after.leader) == author || world_.index(after.coordinator) == author);
+    bool const by_right =
+        author >= 0 && (world_.index(after.leader) == author || world_.index(after.coordinator) == author);
     if (!by_right) {
-        world_.fail("I8", fmt::format("the sync set of epoch {} was written by {}, neither its leader {} nor its coordinator {}", after.epoch.value, author,
-                                      after.leader.value, after.coordinator.value));
+        world_.fail(
+            "I8",
+            fmt::format("the sync set of epoch {} was written by {}, neither its leader {} nor its coordinator {}",
+                        after.epoch.value, author, after.leader.value, after.coordinator.value));
     }
 }
 
-// ---- promotions, starts, releases, states -------------------------------------------------------------------------------------
+// ---- promotions, starts, releases, states
+// -------------------------------------------------------------------------------------
 
 void Invariants::on_promoted(int node, int branch) {
     auto const& mine = world_.wal[branch];
     for (int other = 0; other < world_.wal.size(); ++other) {
         if (other != branch && world_.wal[other].timeline == mine.timeline) {
-            world_.fail("I3", fmt::format("n{} and n{} both made timeline {}", world_.wal[other].node, node, mine.timeline));
+            world_.fail("I3",
+                        fmt::format("n{} and n{} both made timeline {}", world_.wal[other].node, node, mine.timeline));
         }
     }
     auto const [who, first] = opened_.emplace(mine.epoch, node);
@@ -227,16 +250,19 @@ void Invariants::on_promoted(int node, int branch) {
 }
 
 void Invariants::on_start(int node) {
-    if (world_.host(node).postgres.marker) world_.fail("I5", fmt::format("n{} was told to start a directory with a marker", node));
+    if (world_.host(node).postgres.marker)
+        world_.fail("I5", fmt::format("n{} was told to start a directory with a marker", node));
 }
 
 void Invariants::on_release(int node) {
-    if (world_.host(node).postgres.read_write()) world_.fail("F2", fmt::format("n{} released its promises while backends live", node));
+    if (world_.host(node).postgres.read_write())
+        world_.fail("F2", fmt::format("n{} released its promises while backends live", node));
 }
 
 void Invariants::on_state(int node, cluster::State from, cluster::State to) {
     if (!cluster::may_follow(from, to)) {
-        world_.fail("I6", fmt::format("n{} went from {} to {}, which the table does not know", node, word(from), word(to)));
+        world_.fail("I6",
+                    fmt::format("n{} went from {} to {}, which the table does not know", node, word(from), word(to)));
     }
 }
 

@@ -18,19 +18,8 @@ Time Network::stream_delay() {
 }
 
 void Network::send(int from, int to, cluster::Message const& message) {
-    Rng& rng = world_.rng;
-    if (!open(Traffic::peer, from, to)) return;
-    if (loss > 0 && rng.chance(loss)) {
-        ++world_.counts.messages_lost;
-        return;
-    }
     auto const shared = std::make_shared<cluster::Message const>(message);
-    int const copies = duplicate > 0 && rng.chance(duplicate) ? 2 : 1;
-    for (int copy = 0; copy < copies; ++copy) {
-        world_.scheduler.after(delay(), [this, from, to, shared] {
-            if (open(Traffic::peer, from, to)) world_.host(to).deliver(from, shared);
-        });
-    }
+    post(from, to, [this, from, to, shared] { world_.host(to).deliver(from, shared); });
 }
 
 void Network::cut(Traffic kind, int from, int to) {

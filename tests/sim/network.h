@@ -1,5 +1,5 @@
-// The network between nodes: peer messages are lost, delayed, repeated and reordered; WAL streams are ordered but stall.
-// Each direction of each pair can be cut for either kind of traffic; cuts of several faults add up.
+// The network between nodes: peer messages are lost, delayed, repeated and reordered; WAL streams are ordered but
+// stall. Each direction of each pair can be cut for either kind of traffic; cuts of several faults add up.
 #pragma once
 
 #include "cluster/messages.h"
@@ -21,6 +21,8 @@ class Network {
     Time delay_min = 100;
     Time delay_max = 600;
 
+    template <class F>
+    void post(int from, int to, F arrive);
     void send(int from, int to, cluster::Message const& message);
     bool open(Traffic kind, int from, int to) const { return cuts_[static_cast<int>(kind)][from][to] == 0; }
     void cut(Traffic kind, int from, int to);

@@ -4,9 +4,11 @@ namespace keel::sim {
 
 char const* name_of(Fault fault) {
     static constexpr char const* kNames[kFaults] = {
-        "agent crash", "agent pause", "postmaster crash", "machine crash", "power loss", "machine pause", "blind pause", "postgres pause",
-        "partition", "isolation", "one way", "wal link cut", "peer link cut", "store cut", "slow fsync", "slow promotion", "stuck receiver",
-        "disk full", "lossy network", "late network", "switchover", "mode change", "quorum change", "pause", "member change", "tags", "settings"};
+        "agent crash",   "agent pause",    "postmaster crash", "machine crash",  "power loss",     "machine pause",
+        "blind pause",   "postgres pause", "partition",        "isolation",      "one way",        "wal link cut",
+        "peer link cut", "store cut",      "slow fsync",       "slow promotion", "stuck receiver", "disk full",
+        "lossy network", "late network",   "switchover",       "mode change",    "quorum change",  "pause",
+        "member change", "tags",           "settings"};
     return kNames[static_cast<int>(fault)];
 }
 

@@ -1,4 +1,5 @@
-// What a run is made of: drawn from the seed before it begins, so that every seed is another kind of cluster and trouble.
+// What a run is made of: drawn from the seed before it begins, so that every seed is another kind of cluster and
+// trouble.
 #pragma once
 
 #include <cstdint>
@@ -10,9 +11,33 @@
 namespace keel::sim {
 
 enum class Fault {
-    agent_crash, agent_pause, postmaster_crash, machine_crash, power_loss, machine_pause, blind_pause, postgres_pause,
-    partition, isolate, one_way, wal_cut, peer_cut, store_cut, slow_fsync, slow_promotion, stuck_receiver, disk_full,
-    lossy_network, late_network, switchover, mode_change, quorum_change, pause_cluster, member_change, tags, settings,
+    agent_crash,
+    agent_pause,
+    postmaster_crash,
+    machine_crash,
+    power_loss,
+    machine_pause,
+    blind_pause,
+    postgres_pause,
+    partition,
+    isolate,
+    one_way,
+    wal_cut,
+    peer_cut,
+    store_cut,
+    slow_fsync,
+    slow_promotion,
+    stuck_receiver,
+    disk_full,
+    lossy_network,
+    late_network,
+    switchover,
+    mode_change,
+    quorum_change,
+    pause_cluster,
+    member_change,
+    tags,
+    settings,
 };
 inline constexpr int kFaults = static_cast<int>(Fault::settings) + 1;
 char const* name_of(Fault fault);
@@ -20,13 +45,14 @@ char const* name_of(Fault fault);
 // Faults put into the driver or the models on purpose; those of the machine itself are cluster::Mutation.
 enum class Defect {
     none,
-    skip_barrier,         // set_names answers before every walsender has the new setting
-    ignore_persist,       // the floor never reaches the disk, and a restarted node starts from zero
-    wall_clock_lease,     // the machine is handed a clock that steps
-    no_cut,               // F0: "cut" is reported, the receiver goes on
-    unplanned_timeline,   // promotion takes PostgreSQL's own next number
-    lsn_from_memory,      // positions that a restart of the receiver may take back: received, not yet on disk
-    no_guardian,          // nobody kills the server of a dead agent
+    skip_barrier,        // set_names answers before every walsender has the new setting
+    ignore_persist,      // the floor never reaches the disk, and a restarted node starts from zero
+    promise_forgotten,   // a restarted acceptor knows what it accepted, not what it promised
+    wall_clock_lease,    // the machine is handed a clock that steps
+    no_cut,              // F0: "cut" is reported, the receiver goes on
+    unplanned_timeline,  // promotion takes PostgreSQL's own next number
+    lsn_from_memory,     // positions that a restart of the receiver may take back: received, not yet on disk
+    no_guardian,         // nobody kills the server of a dead agent
 };
 
 struct Plan {
@@ -38,7 +64,7 @@ struct Plan {
     std::uint32_t quorum = 1;
     cluster::Profile profile = cluster::Profile::lan;
     bool register_store = false;
-    bool watch = true;  // records are pushed, besides being polled
+    bool watch = true;         // records are pushed, besides being polled
     std::uint32_t faults = 0;  // bit per Fault
     Time fault_interval = 3 * kSecond;
     Time trouble = 40 * kSecond;  // how long faults happen

@@ -29,8 +29,10 @@ void PostgresModel::recover_later(Time span) {
     std::uint64_t const mine = life;
     world_.scheduler.after(span, [this, mine] {
         if (mine != life) return;
-        if (paused) recover_later(10 * kMs);
-        else finish_start();
+        if (paused)
+            recover_later(10 * kMs);
+        else
+            finish_start();
     });
 }
 
@@ -134,7 +136,8 @@ void PostgresModel::resume() {
         arrive(receiver.link, held_branch_, lsn);
     }
     for (int from = 0; from < kMaxNodes; ++from) {
-        if (std::uint64_t const lsn = std::exchange(held_reply_[from], 0); lsn != 0) on_reply(from, senders[from].link, lsn);
+        if (std::uint64_t const lsn = std::exchange(held_reply_[from], 0); lsn != 0)
+            on_reply(from, senders[from].link, lsn);
     }
     if (!receiver.connected && upstream >= 0 && up()) schedule_retry(1 * kMs);
     pump_all();
@@ -215,7 +218,8 @@ void PostgresModel::schedule_retry(Time delay) {
 void PostgresModel::try_connect() {
     if (proc != Proc::recovery || upstream < 0 || paused || receiver.connected) return;
     auto& source = other(upstream);
-    bool const reachable = world_.network.open(Traffic::wal, self_, upstream) && world_.network.open(Traffic::wal, upstream, self_);
+    bool const reachable =
+        world_.network.open(Traffic::wal, self_, upstream) && world_.network.open(Traffic::wal, upstream, self_);
     // One slot, one walsender: a half-open predecessor has to go first.
     bool const free = source.up() && !source.paused && !source.senders[self_].connected;
     if (!reachable || !free || !world_.wal.contains(source.position(), {branch, written})) {
@@ -238,7 +242,8 @@ void PostgresModel::try_connect() {
 void PostgresModel::link_cut(int node) {
     auto const give_up = [this, node](std::uint64_t link, bool sending) {
         world_.scheduler.after(kLinkTimeout + world_.rng.between(0, 500) * kMs, [this, node, link, sending] {
-            bool const open = world_.network.open(Traffic::wal, self_, node) && world_.network.open(Traffic::wal, node, self_);
+            bool const open =
+                world_.network.open(Traffic::wal, self_, node) && world_.network.open(Traffic::wal, node, self_);
             if (open) return;
             if (sending && senders[node].connected && senders[node].link == link) disconnect_sender(node);
             if (!sending && receiver.connected && receiver.link == link) disconnect_receiver();
@@ -264,7 +269,8 @@ void PostgresModel::pump(int to) {
     int const from_branch = branch;
     std::uint64_t const lsn = flushed;
     std::uint64_t const link = sender.link;
-    world_.scheduler.at(sender.last_arrival, [this, to, link, from_branch, lsn] { other(to).arrive(link, from_branch, lsn); });
+    world_.scheduler.at(sender.last_arrival,
+                        [this, to, link, from_branch, lsn] { other(to).arrive(link, from_branch, lsn); });
 }
 
 void PostgresModel::pump_all() {
@@ -314,8 +320,10 @@ void PostgresModel::reach_disk(std::uint64_t lsn) {
     while (!in_flight_.empty() && in_flight_.front() <= flushed) {
         std::uint64_t const commit = in_flight_.front();
         in_flight_.pop_front();
-        if (!sync_defined || commit <= released) world_.acknowledged(self_, {branch, commit}, sync_defined);
-        else waiting_.push_back(commit);
+        if (!sync_defined || commit <= released)
+            world_.acknowledged(self_, {branch, commit}, sync_defined);
+        else
+            waiting_.push_back(commit);
     }
 }
 
@@ -325,7 +333,8 @@ void PostgresModel::send_reply() {
     if (!world_.network.open(Traffic::wal, self_, source)) return;
     std::uint64_t const link = receiver.link;
     std::uint64_t const lsn = flushed;
-    world_.scheduler.after(world_.network.stream_delay(), [this, source, link, lsn] { other(source).on_reply(self_, link, lsn); });
+    world_.scheduler.after(world_.network.stream_delay(),
+                           [this, source, link, lsn] { other(source).on_reply(self_, link, lsn); });
 }
 
 void PostgresModel::on_reply(int from, std::uint64_t link, std::uint64_t lsn) {
@@ -339,7 +348,8 @@ void PostgresModel::on_reply(int from, std::uint64_t link, std::uint64_t lsn) {
     release_by(from);
 }
 
-// SyncRepReleaseWaiters: a walsender counts every walsender that, in its own view of the names, is a synchronous standby.
+// SyncRepReleaseWaiters: a walsender counts every walsender that, in its own view of the names, is a synchronous
+// standby.
 void PostgresModel::release_by(int from) {
     NameMask const& view = senders[from].view;
     if (view.count == 0 || (view.mask >> from & 1U) == 0 || !backends) return;
@@ -365,7 +375,8 @@ void PostgresModel::release_up_to(std::uint64_t lsn) {
     }
 }
 
-// ---- commits and settings -----------------------------------------------------------------------------------------------
+// ---- commits and settings
+// -----------------------------------------------------------------------------------------------
 
 void PostgresModel::write_commit() {
     if (!backends || paused) return;

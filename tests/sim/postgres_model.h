@@ -1,5 +1,6 @@
-// A model of one node's PostgreSQL: its log on disk, its processes, streaming replication and synchronous commit, with the
-// gaps between them that real servers have (walsenders reload one by one, backends outlive their postmaster, fsync stalls).
+// A model of one node's PostgreSQL: its log on disk, its processes, streaming replication and synchronous commit, with
+// the gaps between them that real servers have (walsenders reload one by one, backends outlive their postmaster, fsync
+// stalls).
 #pragma once
 
 #include <cstdint>
@@ -35,19 +36,19 @@ class PostgresModel {
     int branch = 0;
     std::uint64_t written = 0;
     std::uint64_t flushed = 0;
-    NameMask file_names;       // postgresql.auto.conf
-    int upstream = -1;         // primary_conninfo
+    NameMask file_names;  // postgresql.auto.conf
+    int upstream = -1;    // primary_conninfo
     std::uint32_t slots = 0;
     Position position() const { return {branch, flushed}; }
 
     // ---- processes
     Proc proc = Proc::down;
-    bool backends = false;  // read-write backends live, perhaps without a postmaster
-    bool paused = false;    // SIGSTOP to all
-    bool settled = false;   // all local WAL is replayed
-    bool received = false;  // WAL came in during this life
-    bool clean = true;      // the last stop was a planned one
-    Time stuck_since = -1;  // since when a probe gets no answer
+    bool backends = false;   // read-write backends live, perhaps without a postmaster
+    bool paused = false;     // SIGSTOP to all
+    bool settled = false;    // all local WAL is replayed
+    bool received = false;   // WAL came in during this life
+    bool clean = true;       // the last stop was a planned one
+    Time stuck_since = -1;   // since when a probe gets no answer
     std::uint64_t life = 0;  // of the processes; events of an older life are void
     bool up() const { return proc == Proc::recovery || proc == Proc::primary; }
     bool running() const { return proc != Proc::down || backends; }
@@ -75,12 +76,12 @@ class PostgresModel {
 
     // ---- what the faults turn
     double fsync_factor = 1.0;
-    Time promote_extra = 0;   // a stalled disk while it promotes
+    Time promote_extra = 0;        // a stalled disk while it promotes
     bool receiver_sticks = false;  // a cut takes effect only when the receiver is killed
     Time replay_delay = 0;
 
     // ---- life
-    void begin_start();   // processes exist, no connections yet
+    void begin_start();             // processes exist, no connections yet
     void recover_later(Time span);  // then consistent: accepts connections, in recovery
     void open_read_write(int new_branch);
     void postmaster_dies(Time orphans_live);

@@ -22,7 +22,8 @@ TEST(Simulator, HoldsEveryInvariantAndHeals) {
     EXPECT_GT(total.blocked, kSeeds / 10);
     EXPECT_GT(total.switchovers, 0U);
     EXPECT_GT(total.sync_commits, total.commits / 4);
-    for (int fault = 0; fault < kFaults; ++fault) EXPECT_GT(total.faults[fault], 0U) << name_of(static_cast<Fault>(fault));
+    for (int fault = 0; fault < kFaults; ++fault)
+        EXPECT_GT(total.faults[fault], 0U) << name_of(static_cast<Fault>(fault));
 }
 
 TEST(Simulator, RunsTheSameSeedTheSameWay) {
@@ -45,7 +46,8 @@ TEST_P(Finds, TheDeliberateFault) {
     FAIL() << GetParam() << " was not noticed in " << kSeeds << " seeds";
 }
 
-INSTANTIATE_TEST_SUITE_P(Defects, Finds, testing::ValuesIn(defect_names()), [](auto const& info) { return "finds_" + info.param; });
+INSTANTIATE_TEST_SUITE_P(Defects, Finds, testing::ValuesIn(defect_names()),
+                         [](auto const& info) { return "finds_" + info.param; });
 
 }  // namespace
 }  // namespace keel::sim

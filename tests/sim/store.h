@@ -16,14 +16,16 @@ class Store {
   public:
     virtual ~Store() = default;
     using Done = std::function<void(cluster::Swapped, SharedRecord)>;
-    // Ends with exactly one call of `done`, perhaps `unknown`. `node` asks; -1 is an operator with a good connection.
+    // Ends with exactly one call of `done`, perhaps `unknown`, unless the node that asks dies. `author`: for the
+    // checkers; -1 is an operator who works through that node's agent.
     virtual void read(int node, Done done) = 0;
-    virtual void swap(int node, std::uint64_t expected, SharedRecord next, Done done) = 0;
+    virtual void swap(int node, int author, std::uint64_t expected, SharedRecord next, Done done) = 0;
     // The newest committed record: the truth that the checkers see.
     virtual SharedRecord truth() const = 0;
-    // A node lost its memory (crash), came back, or had its voters changed.
+    // An agent died, came up, goes on after a pause.
     virtual void node_stopped(int) {}
     virtual void node_started(int) {}
+    virtual void node_resumed(int) {}
 };
 
 // One copy somewhere in the network (as etcd is); nodes may be cut from it.
@@ -31,7 +33,7 @@ class MemoryStore : public Store {
   public:
     MemoryStore(World& world, SharedRecord first) : world_(world), record_(std::move(first)) {}
     void read(int node, Done done) override;
-    void swap(int node, std::uint64_t expected, SharedRecord next, Done done) override;
+    void swap(int node, int author, std::uint64_t expected, SharedRecord next, Done done) override;
     SharedRecord truth() const override { return record_; }
 
   private:

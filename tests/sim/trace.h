@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <boost/describe.hpp>
-
 #include <deque>
 #include <string>
 

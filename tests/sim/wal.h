@@ -19,7 +19,7 @@ struct WalBranch {
     int parent = -1;
     std::uint64_t fork = 0;  // first byte that is not the parent's
     std::uint64_t epoch = 0;
-    int node = -1;           // who promoted onto it
+    int node = -1;  // who promoted onto it
 };
 
 class WalTree {

@@ -15,7 +15,13 @@ void Counts::add(Counts const& other) {
 }
 
 World::World(Plan drawn, bool tell, bool live)
-    : plan(drawn), rng(drawn.seed ^ 0x5eedU), network(*this), invariants(*this), clients(*this), faults(*this), liveness(*this) {
+    : plan(drawn),
+      rng(drawn.seed ^ 0x5eedU),
+      network(*this),
+      invariants(*this),
+      clients(*this),
+      faults(*this),
+      liveness(*this) {
     trace.on = tell;
     trace.live = live;
     network.loss = plan.loss;
@@ -61,7 +67,11 @@ void World::found_cluster() {
     record.leader = record.coordinator = hosts_[0]->id();
     record.sync = {plan.mode, {record.leader}, 1, record.leader};
     record.lineage.push_back({{1}, {}, {}, {1}, record.leader, cluster::Fate::live});
-    store = std::make_unique<MemoryStore>(*this, std::make_shared<cluster::Record const>(std::move(record)));
+    auto const first = std::make_shared<cluster::Record const>(std::move(record));
+    if (plan.register_store)
+        store = std::make_unique<RegisterStore>(*this, first);
+    else
+        store = std::make_unique<MemoryStore>(*this, first);
 }
 
 bool World::run() {
@@ -71,7 +81,8 @@ bool World::run() {
     clients.begin();
     faults.begin();
     Time const trouble_ends = plan.trouble;
-    while (!failure_ && scheduler.step(trouble_ends)) {}
+    while (!failure_ && scheduler.step(trouble_ends)) {
+    }
     if (failure_) return false;
     SIM_TELL(*this, "---- everything is healed ----");
     healing = true;
@@ -80,7 +91,8 @@ bool World::run() {
     Time const bound = scheduler.now() + Liveness::kBound;
     while (!failure_ && scheduler.now() < bound) {
         Time const until = scheduler.now() + 200 * kMs;
-        while (!failure_ && scheduler.step(until)) {}
+        while (!failure_ && scheduler.step(until)) {
+        }
         missing = liveness.missing();
         if (missing.empty()) break;
     }
@@ -88,8 +100,10 @@ bool World::run() {
     if (failure_) return false;
     std::uint64_t const before = counts.commits;
     Time const until = scheduler.now() + 5 * kSecond;
-    while (!failure_ && scheduler.step(until)) {}
-    if (!failure_ && counts.commits == before && !liveness.writes_may_wait()) fail("liveness", "the cluster looks whole, but no write is acknowledged");
+    while (!failure_ && scheduler.step(until)) {
+    }
+    if (!failure_ && counts.commits == before && !liveness.writes_may_wait())
+        fail("liveness", "the cluster looks whole, but no write is acknowledged");
     return !failure_;
 }
 
@@ -113,8 +127,8 @@ void World::directory_changed(int node) { invariants.on_directory(node); }
 
 void World::promoted(int node, int branch) {
     ++counts.promotions;
-    SIM_TELL(*this, "{} is read-write on timeline {} of epoch {} from {:#x}", host(node).id().value, wal[branch].timeline,
-             wal[branch].epoch, wal[branch].fork);
+    SIM_TELL(*this, "{} is read-write on timeline {} of epoch {} from {:#x}", host(node).id().value,
+             wal[branch].timeline, wal[branch].epoch, wal[branch].fork);
     invariants.on_promoted(node, branch);
 }
 
@@ -124,19 +138,21 @@ void World::record_written(int author, cluster::Record const& before, cluster::R
     if (trace.on) {
         std::string sync;
         for (auto const& id : after.sync.members) sync += id.value + " ";
-        tell(fmt::format("record {} by {}: epoch {} {} leader {} sync {} {{{}}} {} ({})", after.revision, author < 0 ? "operator" : host(author).id().value,
-                         after.epoch.value, word(after.phase), after.leader.value, word(after.sync.mode), sync,
-                         after.sync.quorum, after.history.empty() ? "" : after.history.back().text));
+        tell(fmt::format("record {} by {}: epoch {} {} leader {} sync {} {{{}}} {} ({})", after.revision,
+                         author < 0 ? "operator" : host(author).id().value, after.epoch.value, word(after.phase),
+                         after.leader.value, word(after.sync.mode), sync, after.sync.quorum,
+                         after.history.empty() ? "" : after.history.back().text));
     }
     invariants.on_record(author, before, after);
     spread(author);
 }
 
 void World::spread(int author) {
-    if (!plan.watch) return;
+    if (!plan.watch || plan.register_store) return;
     for (int node = 0; node < size(); ++node) {
         if (node == author || !network.open(Traffic::store, node, (node + 1) % size())) continue;
-        scheduler.after(network.delay() + rng.between(0, 5) * kMs, [this, node] { host(node).record_changed(); });
+        scheduler.after(network.delay() + rng.between(0, 5) * kMs,
+                        [this, node] { host(node).record_learned(store->truth()); });
     }
 }
 

@@ -14,6 +14,7 @@
 #include "liveness.h"
 #include "network.h"
 #include "plan.h"
+#include "register_store.h"
 #include "scheduler.h"
 #include "store.h"
 #include "trace.h"
@@ -24,20 +25,20 @@ namespace keel::sim {
 // What a run covered; summed over seeds.
 struct Counts {
     std::uint64_t steps = 0;
-    std::uint64_t elections = 0;      // leaders chosen
+    std::uint64_t elections = 0;  // leaders chosen
     std::uint64_t promotions = 0;
-    std::uint64_t failovers = 0;      // another node than before leads
-    std::uint64_t switchovers = 0;    // of them: asked for
+    std::uint64_t failovers = 0;    // another node than before leads
+    std::uint64_t switchovers = 0;  // of them: asked for
     std::uint64_t rewinds = 0;
     std::uint64_t clones = 0;
-    std::uint64_t blocked = 0;        // times a node found no safe candidate
+    std::uint64_t blocked = 0;  // times a node found no safe candidate
     std::uint64_t guardian_kills = 0;
     std::uint64_t kills = 0;
     std::uint64_t sync_changes = 0;
-    std::uint64_t commits = 0;        // acknowledged
-    std::uint64_t sync_commits = 0;   // of them: waited for standbys
-    std::uint64_t lost_async = 0;     // acknowledged commits given up where the mode allows it
-    std::uint64_t late_async = 0;     // acknowledged by an older epoch within the clock bound
+    std::uint64_t commits = 0;       // acknowledged
+    std::uint64_t sync_commits = 0;  // of them: waited for standbys
+    std::uint64_t lost_async = 0;    // acknowledged commits given up where the mode allows it
+    std::uint64_t late_async = 0;    // acknowledged by an older epoch within the clock bound
     std::uint64_t messages_lost = 0;
     std::uint64_t persist_failures = 0;
     std::uint64_t agent_starts = 0;
@@ -103,9 +104,26 @@ class World {
 };
 
 // Costs nothing while nobody listens.
-#define SIM_TELL(world, ...)                                            \
-    do {                                                                \
-        if ((world).trace.on) (world).tell(fmt::format(__VA_ARGS__));   \
+#define SIM_TELL(world, ...)                                          \
+    do {                                                              \
+        if ((world).trace.on) (world).tell(fmt::format(__VA_ARGS__)); \
     } while (false)
+
+// A datagram between two agents: lost, delayed, repeated, reordered.
+template <class F>
+void Network::post(int from, int to, F arrive) {
+    Rng& rng = world_.rng;
+    if (!open(Traffic::peer, from, to)) return;
+    if (loss > 0 && rng.chance(loss)) {
+        ++world_.counts.messages_lost;
+        return;
+    }
+    int const copies = duplicate > 0 && rng.chance(duplicate) ? 2 : 1;
+    for (int copy = 0; copy < copies; ++copy) {
+        world_.scheduler.after(delay(), [this, from, to, arrive] {
+            if (open(Traffic::peer, from, to)) arrive();
+        });
+    }
+}
 
 }  // namespace keel::sim
