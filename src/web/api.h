@@ -9,6 +9,7 @@
 #include "cluster/status.h"
 #include "config/problem.h"
 #include "runtime/http.h"
+#include "web/bodies.h"
 
 namespace keel::web {
 
@@ -54,6 +55,7 @@ struct Desk {
     std::function<Counters()> counters;
     // Read from <dir>/pki when asked; never kept.
     std::function<runtime::Task<Result<Authority>>()> authority;
+    StoreHint store;  // from node.toml, for nodes that join
     std::string version;
 };
 
