@@ -10,8 +10,6 @@ namespace keel::consensus {
 
 namespace {
 
-constexpr Duration kBackOffFirst = 4ms;  // a round trip and an fsync
-constexpr unsigned kBackOffDoublings = 6;
 constexpr Duration kReseatAgainAfter = 1s;
 constexpr std::uint64_t kBallotMax = 1ULL << 62U;
 constexpr std::size_t kWaitingMax = 256;  // messages, while the disk is busy; more are dropped, as by the network
@@ -124,14 +122,19 @@ struct Embedded::Driver : std::enable_shared_from_this<Embedded::Driver> {
             for (auto const& member : members()) send(member, *step.chosen);
         }
         if (step.back_off) {
-            auto const longest = kBackOffFirst * (1 << std::min(proposer.attempt(), kBackOffDoublings));
-            later(
-                Duration(1 + static_cast<Duration::rep>(ports.random() % static_cast<std::uint64_t>(longest.count()))),
-                [now = serial](Driver& self) {
-                    if (self.serial == now) self.carry_out(self.proposer.retry());
-                });
+            later(back_off(), [now = serial](Driver& self) {
+                if (self.serial == now) self.carry_out(self.proposer.retry());
+            });
         }
         if (step.finish) finish(*step.finish);
+    }
+
+    // The first refusal is mostly an old idea of the newest ballot, which it has put right: at once. Then it is a
+    // contest: long enough for the winner, whose Learned ends the pause, to get through.
+    Duration back_off() {
+        if (proposer.attempt() <= 1) return {};
+        return Duration(static_cast<Duration::rep>(ports.random() %
+                                                   static_cast<std::uint64_t>(options.ask_again_after.count() + 1)));
     }
 
     void finish(Finish const& end) {

@@ -90,9 +90,11 @@ Answer const* newest(Answers const& answers) {
 Proposer::Proposer(NodeId self, std::uint64_t nonce, Rules rules)
     : self_(std::move(self)), nonce_(nonce), rules_(rules) {}
 
-void Proposer::believe(Learned const& learned) {
+bool Proposer::believe(Learned const& learned) {
     counter_ = std::max(counter_, learned.ballot.counter + 1);  // its `next` was promised too
-    if (!belief_ || belief_->ballot < learned.ballot) belief_ = learned;
+    if (belief_ && learned.ballot <= belief_->ballot) return false;
+    belief_ = learned;
+    return true;
 }
 
 Step Proposer::read() { return begin({.kind = Kind::read}); }
@@ -129,6 +131,8 @@ Step Proposer::attempt_now() {
 
 Step Proposer::peek() {
     phase_ = Phase::peek;
+    answers_.clear();
+    asked_.clear();
     ++round_;
     Step step;
     ask(belief_->value, step);
@@ -171,10 +175,18 @@ Step Proposer::peeked() {
     ask(*top->value, step);
     Answers same = answers_;
     std::erase_if(same, [&](auto const& one) { return one.second.accepted != top->accepted; });
-    if (is_settled(*top->value) && has_quorum(*top->value, same))
-        return finish(Outcome::done, Learned{top->accepted, *top->value});
-    // Somebody is behind, or a write is on its way: settle it.
-    return answers_.size() == asked_.size() ? prepare() : step;
+    if (has_quorum(*top->value, same) && answers_operation(*top->value)) {
+        return finish(outcome_of(*top->value), Learned{top->accepted, *top->value});
+    }
+    // Chosen, but not the end of the operation; or somebody is behind, or a write is on its way: settle it.
+    return has_quorum(*top->value, answers_) ? prepare() : step;
+}
+
+// True when a value that was chosen, but for which this proposer holds no promises, tells the outcome. A swap's own
+// earlier proposal may still become chosen unless a later revision is.
+bool Proposer::answers_operation(Value const& chosen) const {
+    if (!is_settled(chosen)) return false;
+    return operation_.kind == Kind::swap ? chosen.revision > operation_.expected : !changes(chosen);
 }
 
 Step Proposer::prepared() {
@@ -202,8 +214,10 @@ Step Proposer::accepted() {
 
 Step Proposer::receive(NodeId const& from, Message const& message) {
     if (auto const* learned = std::get_if<Learned>(&message)) {
-        believe(*learned);
-        return phase_ == Phase::blind ? attempt_now() : Step{};
+        bool const is_news = believe(*learned);
+        if (is_news && phase_ == Phase::blind) return attempt_now();
+        // The contest for which this proposer paused is over: look, without disturbing the winner.
+        return is_news && phase_ == Phase::pause ? peek() : Step{};
     }
     if (!asked_.contains(from)) return {};
     if (auto const* seen = std::get_if<Seen>(&message);

@@ -195,7 +195,7 @@ struct Finish {
 };
 struct Step {
     std::vector<std::pair<NodeId, Message>> send;
-    bool back_off = false;  // call retry() after a random delay that grows with attempt()
+    bool back_off = false;  // call retry() after a random delay, none while attempt() is 1
     std::optional<Finish> finish;
     std::optional<Learned> chosen;  // a value was chosen: tell every member
 };
@@ -226,7 +226,8 @@ class Proposer {
     Proposer(NodeId self, std::uint64_t nonce, Rules rules = {});
 
     // Whom to ask: any value that was chosen or accepted once. Without one, operations wait for a Learned.
-    void believe(Learned const& learned);
+    // True when it is news.
+    bool believe(Learned const& learned);
     std::optional<Learned> const& belief() const { return belief_; }
 
     Step read();
@@ -274,6 +275,7 @@ class Proposer {
     Step ask_again();
     Step finish(Outcome outcome, std::optional<Learned> chosen);
     Outcome outcome_of(Value const& chosen) const;
+    bool answers_operation(Value const& chosen) const;
     bool changes(Value const& base) const;
     bool lacks_seats(Value const& base) const;
     bool too_many_changes(Value const& base) const;
