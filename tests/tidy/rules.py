@@ -139,7 +139,7 @@ def functions(text):
         elif token[0] == "}" and stack:
             kind, head, first = stack.pop()
             if kind == "function":
-                name = re.search(r"([~\w:]+|operator[^\s(]*)\s*\(", head)
+                name = re.search(r"(TEST\w*\([^)]*\)|[~\w:]+|operator[^\s(]*)\s*(?:\(|$)", head)
                 start = line_of(code, first)
                 found.append((name[1] if name else head[:30], start, line_of(code, token.start()) - start + 1))
         head_start = token.end()
