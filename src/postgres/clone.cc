@@ -80,6 +80,7 @@ Status Server::State::clone(Running& run) {
     KEEL_TRY(auto const source, ask_source(place, at, run.bound.at_most(10s)));
     while (sweeping.load() && run.bound.pause(50ms)) {
     }
+    end_leftovers(place.data_new());
     KEEL_CHECK(remove_tree(place.data_new()));
     // One old directory is kept; with no data/ it is the only one there is.
     if (runtime::exists(place.data())) KEEL_CHECK(remove_tree(place.data_old()));

@@ -40,11 +40,10 @@ struct Prepared {
     std::string path;
     int in = -1;
     int out = -1;
-    bool new_session = false;
 };
 
 [[noreturn]] void become(Prepared const& prepared) {
-    if (prepared.new_session) ::setsid();
+    ::setsid();
     sigset_t none;
     ::sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -60,7 +59,7 @@ struct Prepared {
     ::_exit(127);
 }
 
-Result<pid_t> start(std::vector<std::string> const& argv, int in, int out, bool new_session) {
+Result<pid_t> start(std::vector<std::string> const& argv, int in, int out) {
     if (::access(argv[0].c_str(), X_OK) != 0) {
         return fail(Code::not_found, argv[0] + ": " + std::strerror(errno),
                     "install PostgreSQL or correct its binaries' directory");
@@ -74,7 +73,6 @@ Result<pid_t> start(std::vector<std::string> const& argv, int in, int out, bool 
     prepared.environment = {locale.data(), path.data(), nullptr, nullptr};
     prepared.in = in;
     prepared.out = out;
-    prepared.new_session = new_session;
     pid_t const pid = ::fork();
     if (pid == 0) become(prepared);
     if (pid < 0) return fail(runtime::system_error(errno, "cannot start " + argv[0]));
@@ -112,14 +110,15 @@ std::string last_lines(std::string const& output) {
     return text;
 }
 
+// The whole session: pg_basebackup has a second process that receives WAL, pg_rewind may have started a server.
 void end_now(pid_t pid) {
-    ::kill(pid, SIGTERM);
-    for (int i = 0; i < 25; ++i) {
-        if (::waitpid(pid, nullptr, WNOHANG) != 0) return;
-        ::usleep(20000);
+    ::kill(-pid, SIGTERM);
+    bool reaped = false;
+    for (int i = 0; i < 500 && !(reaped && ::kill(-pid, 0) != 0); ++i) {
+        reaped = reaped || ::waitpid(pid, nullptr, WNOHANG) != 0;
+        if (i == 100) ::kill(-pid, SIGKILL);
+        ::usleep(5000);
     }
-    ::kill(pid, SIGKILL);
-    ::waitpid(pid, nullptr, 0);
 }
 
 }  // namespace
@@ -142,7 +141,7 @@ Result<std::string> run_job(Job const& job, Bound const& bound) {
             return fail(runtime::system_error(errno, "writing the input of " + job.argv[0]));
         }
     }
-    KEEL_TRY(pid_t const pid, start(job.argv, input.number, write_end.number, false));
+    KEEL_TRY(pid_t const pid, start(job.argv, input.number, write_end.number));
     runtime::remember_child(pid);  // its end is ours to collect
     std::unique_ptr<pid_t const, decltype([](pid_t const* one) { runtime::forget_child(*one); })> const ours(&pid);
     write_end.reset();
@@ -175,7 +174,7 @@ Result<pid_t> launch(std::vector<std::string> const& argv, std::string const& lo
     Descriptor const out(::open(log.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600));
     if (out.number < 0) return fail(runtime::system_error(errno, log));
     Descriptor const in(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-    return start(argv, in.number, out.number, true);
+    return start(argv, in.number, out.number);
 }
 
 }  // namespace keel::postgres

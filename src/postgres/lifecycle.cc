@@ -98,6 +98,10 @@ std::size_t Server::State::reap() {
 
 Status Server::State::kill() {
     kills.fetch_add(1);
+    return kill_now();
+}
+
+Status Server::State::kill_now() {
     std::lock_guard const lock(launching);
     auto const& data = place.data();
     if (auto const postmaster = find_postmaster(data)) send_signal(*postmaster, data, SIGQUIT);
@@ -213,7 +217,7 @@ Status Server::State::shut_down(Bound const& bound) {
         if (server_processes(data).empty()) return {};
         if (bound.overtaken()) return fail(bound.why("stopping PostgreSQL"));
     }
-    return kill();
+    return kill_now();
 }
 
 }  // namespace keel::postgres

@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -26,13 +27,14 @@ std::string read_start(std::string const& path) {
     return got > 0 ? std::string(buffer.data(), static_cast<std::size_t>(got)) : std::string{};
 }
 
-bool runs_postgres(std::string const& proc) {
+// File name of the program that a process runs; empty when that may not be known.
+std::string program_of(std::string const& proc) {
     std::array<char, 4096> target{};
     auto const size = ::readlink((proc + "/exe").c_str(), target.data(), target.size());
-    if (size <= 0) return false;
+    if (size <= 0) return {};
     std::string_view path(target.data(), static_cast<std::size_t>(size));
     if (path.ends_with(" (deleted)")) path.remove_suffix(10);  // the package was upgraded under it
-    return path.substr(path.rfind('/') + 1) == "postgres";
+    return std::string(path.substr(path.rfind('/') + 1));
 }
 
 // Fields 3, 4 and 22 of stat; the name in field 2 may hold spaces and brackets.
@@ -62,12 +64,25 @@ std::optional<ServerProcess> inspect(pid_t pid, struct stat const& directory) {
     std::string const proc = "/proc/" + std::to_string(pid);
     struct stat cwd{};
     if (::stat((proc + "/cwd").c_str(), &cwd) != 0) return std::nullopt;
-    if (cwd.st_dev != directory.st_dev || cwd.st_ino != directory.st_ino || !runs_postgres(proc)) return std::nullopt;
+    if (cwd.st_dev != directory.st_dev || cwd.st_ino != directory.st_ino || program_of(proc) != "postgres")
+        return std::nullopt;
     ServerProcess out;
     out.pid = pid;
     if (!read_stat(proc, out) || out.state == 'Z' || out.state == 'X') return std::nullopt;
     out.titled = read_start(proc + "/cmdline").starts_with("postgres: ");
     return out;
+}
+
+template <class Use>
+void each_process(Use use) {
+    std::unique_ptr<DIR, decltype([](DIR* d) { ::closedir(d); })> const list(::opendir("/proc"));
+    if (!list) return;
+    while (auto const* entry = ::readdir(list.get())) {
+        pid_t pid = 0;
+        char const* end = entry->d_name + std::strlen(entry->d_name);
+        auto const [stop, error] = std::from_chars(entry->d_name, end, pid);
+        if (error == std::errc{} && stop == end) use(pid);
+    }
 }
 
 }  // namespace
@@ -76,15 +91,9 @@ std::vector<ServerProcess> server_processes(std::string const& data) {
     std::vector<ServerProcess> out;
     struct stat directory{};
     if (::stat(data.c_str(), &directory) != 0) return out;
-    std::unique_ptr<DIR, decltype([](DIR* d) { ::closedir(d); })> const list(::opendir("/proc"));
-    if (!list) return out;
-    while (auto const* entry = ::readdir(list.get())) {
-        pid_t pid = 0;
-        char const* end = entry->d_name + std::strlen(entry->d_name);
-        auto const [stop, error] = std::from_chars(entry->d_name, end, pid);
-        if (error != std::errc{} || stop != end) continue;
+    each_process([&](pid_t pid) {
         if (auto one = inspect(pid, directory)) out.push_back(*one);
-    }
+    });
     return out;
 }
 
@@ -124,6 +133,23 @@ int open_pidfd(ServerProcess const& process, std::string const& data) {
         return -1;
     }
     return descriptor;
+}
+
+void end_leftovers(std::string const& path) {
+    for (int round = 0; round < 500; ++round) {
+        bool any = false;
+        each_process([&](pid_t pid) {
+            std::string const proc = "/proc/" + std::to_string(pid);
+            auto const program = program_of(proc);
+            if (program != "pg_basebackup" && program != "pg_rewind" && program != "initdb") return;
+            std::string const arguments = read_start(proc + "/cmdline");
+            if (arguments.find('\0' + path + '\0') == std::string::npos) return;
+            any = true;
+            ::kill(pid, SIGKILL);
+        });
+        if (!any) return;
+        ::usleep(5000);
+    }
 }
 
 bool send_signal(ServerProcess const& process, std::string const& data, int number) {

@@ -33,6 +33,9 @@ std::vector<ServerProcess> orphans(std::vector<ServerProcess> const& all);
 // pidfd_open(2), close-on-exec; -1 when it is gone (or the pid names another process by now).
 int open_pidfd(ServerProcess const& process, std::string const& data);
 
+// Programs that an agent before us left at work on `path` (a base backup, a rewind): SIGKILL, until they are gone.
+void end_leftovers(std::string const& path);
+
 // To exactly this process, never to a recycled pid. False when it is gone.
 bool send_signal(ServerProcess const& process, std::string const& data, int number);
 

@@ -112,7 +112,7 @@ Status Server::State::cut(Running& run) {
         if (!done) runtime::log::warning("postgres", "cutting the WAL receiver: {}", done.error().text);
     }
     run.text = "the WAL receiver did not end; the server was stopped";
-    return kill();
+    return kill_now();
 }
 
 namespace {

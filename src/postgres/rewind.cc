@@ -106,6 +106,7 @@ Status Server::State::rewind(Running& run) {
     if (auto const marker = read_marker(place); !marker.empty()) {
         return fail(Code::corrupt, "cannot rewind: " + marker, "clone this node again");
     }
+    end_leftovers(data);
     KEEL_TRY(auto const source, source_of(run));
     auto const what = fmt::format("rewind to {}:{}", source.host, source.port);
     KEEL_TRY(auto const theirs, read_source(place, source, run.bound));

@@ -87,7 +87,8 @@ struct Server::State {
 
     // lifecycle.cc
     std::size_t reap();
-    Status kill();
+    Status kill();      // overtakes the command that runs
+    Status kill_now();  // as a part of it
     Status start(Running& run);
     Status start_standby(Wanted const& target, Bound const& bound);
     Status stop(Running& run);

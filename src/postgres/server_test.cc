@@ -304,6 +304,38 @@ TEST(PostgresServer, APromotionDoesNotDescendFromATimelineThatWasOnlyHeardOf) {
     EXPECT_EQ(c.b.sql("INSERT INTO public.t(worker) VALUES (1)"), "");
 }
 
+// b was promoted onto timeline 3, wrote, and died before anybody heard of it; a goes on, on timeline 4.
+TEST(PostgresServer, ABurntPromotionIsRewound) {
+    Pair c;
+    ASSERT_NO_FATAL_FAILURE(c.make_primary());
+    ASSERT_NO_FATAL_FAILURE(c.make_standby());
+    RUN(c.b.run(command(Verb::cut)));
+    RUN(c.b.run(promotion(3)));
+    ASSERT_EQ(c.b.sql("INSERT INTO public.t(worker) SELECT 3 FROM generate_series(1, 500)"), "");
+    RUN(c.b.run(command(Verb::kill)));
+    RUN(c.a.run(command(Verb::kill)));
+    RUN(c.a.run(command(Verb::start)));
+    ASSERT_TRUE(eventually([&] { return c.a.server->observe().settled; }));
+    RUN(c.a.run(promotion(4)));
+    ASSERT_EQ(c.a.sql("INSERT INTO public.t(worker) VALUES (4)"), "");
+
+    RUN(c.b.run(command(Verb::start)));
+    ASSERT_TRUE(eventually([&] { return c.b.server->observe().settled; }));
+    EXPECT_EQ(c.b.server->observe().timeline, Timeline{3});
+    EXPECT_EQ(c.replayed_timeline(c.b), "3");
+    RUN(c.b.run(command(Verb::rewind, c.a.place.id), c.peers));
+    EXPECT_FALSE(std::filesystem::is_empty(c.b.place.quarantine()));
+    auto slots = command(Verb::slots);
+    slots.members = {c.b.place.id};
+    RUN(c.a.run(slots));
+    RUN(c.b.run(command(Verb::start, c.a.place.id), c.peers));
+    ASSERT_TRUE(c.level());
+    EXPECT_EQ(c.b.server->observe().timeline, Timeline{4});
+    EXPECT_EQ(c.b.sql("SELECT string_agg(worker::text, ' ') FROM public.t"), "4");
+    // The real history of the burnt timeline is gone: nobody follows it from here.
+    EXPECT_TRUE(is_claim(runtime::read_file(c.b.place.data() + "/pg_wal/" + history_name({3}), 4096).value_or("")));
+}
+
 TEST(PostgresServer, SlotsAreThoseOfTheMembersAndMoveOnAlsoOnAStandby) {
     Pair c;
     ASSERT_NO_FATAL_FAILURE(c.make_primary());
