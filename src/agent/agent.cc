@@ -1,0 +1,368 @@
+#include "agent/agent.h"
+
+#include <fmt/format.h>
+#include <malloc.h>
+#include <signal.h>
+#include <sys/prctl.h>
+
+#include "agent/errands.h"
+#include "agent/membership.h"
+#include "agent/stopping.h"
+#include "agent/store_choice.h"
+#include "peer/channel.h"
+#include "postgres/server.h"
+#include "runtime/blocking.h"
+#include "runtime/child.h"
+#include "runtime/clock.h"
+#include "runtime/log.h"
+#include "runtime/scope.h"
+#include "runtime/signals.h"
+
+namespace keel::agent {
+
+namespace {
+
+namespace log = runtime::log;
+using runtime::Task;
+
+// Everything of a running agent. Members are destroyed in the reverse order: whoever uses comes behind what it uses.
+struct Agent {
+    Agent(config::NodeConfig given, Prepared ready, DeadlineFile words)
+        : config(std::move(given)),
+          prepared(std::move(ready)),
+          deadline(std::move(words)),
+          incarnation(runtime::random_u64()),
+          disk("disk"),
+          signals(io),
+          ended(io),
+          scope(io) {}
+
+    Status build(MakeHandler const& make_handler);
+    Status build_channel();
+    Status build_store();
+    Status build_http(MakeHandler const& make_handler);
+    void build_server();
+    void build_driver();
+    void begin();
+    int run();
+
+    Task<void> tick_for_ever();
+    Task<void> heed_signals();
+    Task<void> move_slots();
+    Task<void> collect_orphans();
+    Task<void> end(int code);
+    void stop_with(int code, std::string why);
+    void on_record(cluster::Record const& record);
+    void on_refused(NodeId const& by, peer::Refused const& why);
+    Status apply_settings();
+    Result<std::string> reload();
+
+    config::NodeConfig config;
+    Prepared prepared;
+    DeadlineFile deadline;
+    std::uint64_t incarnation;
+    runtime::Io io;
+    runtime::Worker disk;
+    runtime::Signals signals;
+    runtime::Event ended;
+    runtime::Scope scope;
+    std::unique_ptr<peer::Channel> channel;
+    ChosenStore store;
+    std::unique_ptr<postgres::Server> server;
+    std::unique_ptr<Supervisor> supervisor;
+    std::unique_ptr<Driver> driver;
+    std::unique_ptr<Desk> desk;
+    std::unique_ptr<Membership> membership;
+    runtime::HttpHandler handler;
+    std::unique_ptr<runtime::HttpServer> http;
+    std::unique_ptr<Ending> ending;
+    int signals_seen = 0;
+    int exit_code = 0;
+    bool stopping = false;
+};
+
+// ---- building ----
+
+Status Agent::build_channel() {
+    KEEL_TRY(auto server_tls, runtime::server_mutual(prepared.tls));
+    KEEL_TRY(auto client_tls, runtime::client_mutual(prepared.tls));
+    peer::ChannelOptions options;
+    options.node = prepared.identity.node;
+    options.incarnation = incarnation;
+    options.cluster = prepared.identity.cluster_id;
+    options.address = listen_address(config);
+    options.port = config.peer_port;
+    options.server = std::move(server_tls);
+    options.client = std::move(client_tls);
+    peer::Channel::Callbacks callbacks;
+    callbacks.on_message = [this](NodeId const& from, peer::Topic topic, std::string_view body) {
+        if (topic == peer::Topic::cluster)
+            driver->receive(from, body);
+        else if (topic == peer::Topic::store && store.embedded != nullptr)
+            store.embedded->receive(from, body);
+    };
+    callbacks.is_member = [this](NodeId const& id) { return membership->contains(id); };
+    callbacks.on_refused = [this](NodeId const& by, peer::Refused const& why) { on_refused(by, why); };
+    channel = std::make_unique<peer::Channel>(io, std::move(options), std::move(callbacks));
+    return channel->listen();
+}
+
+Status Agent::build_store() {
+    StoreParts parts;
+    parts.io = &io;
+    parts.scope = &scope;
+    parts.disk = &disk;
+    parts.send = [this](NodeId const& to, std::string body) { channel->send(to, peer::Topic::store, std::move(body)); };
+    KEEL_TRY(store, open_store(config, prepared.identity, prepared.known, std::move(parts)));
+    store.store->watch([this](cluster::Record const& record) {
+        if (driver) driver->learn(record);
+    });
+    return {};
+}
+
+void Agent::build_server() {
+    if (!prepared.place) return;
+    server = std::make_unique<postgres::Server>(*prepared.place);
+    Supervisor::Callbacks callbacks;
+    callbacks.on_observation = [this](cluster::Observation const& seen) { driver->observe(seen); };
+    callbacks.on_done = [this](cluster::CommandDone const& done) { driver->command_done(done); };
+    callbacks.on_postmaster = [this](pid_t pid, std::uint64_t start) { deadline.server(pid, start); };
+    supervisor = std::make_unique<Supervisor>(io, *server, std::move(callbacks));
+}
+
+void Agent::build_driver() {
+    auto const left = deadline.view();
+    cluster::Identity identity;
+    identity.id = prepared.identity.node;
+    identity.kind = config.kind;
+    identity.incarnation = incarnation;
+    identity.floor = prepared.floor;
+    identity.inherited_deadline = left.armed ? left.deadline : Instant{};
+    if (left.armed)
+        log::info("agent", "takes over a server whose lease ends in {} ms", to_ms(left.deadline - runtime::boot_now()));
+    Driver::Hands hands;
+    hands.send = [this](NodeId const& to, std::string body) {
+        channel->send(to, peer::Topic::cluster, std::move(body));
+    };
+    hands.store = store.store.get();
+    hands.supervisor = supervisor.get();
+    hands.deadline = &deadline;
+    hands.persist = [this](Epoch floor, std::function<void(Status)> done) {
+        scope.spawn("persist", [this, floor, done = std::move(done)]() -> Task<void> {
+            done(co_await runtime::run_blocking(disk, [this, floor] { return write_floor(config.directory, floor); }));
+        });
+    };
+    hands.on_record = [this](cluster::Record const& record) { on_record(record); };
+    hands.on_fatal = [this](Error const& error) { stop_with(1, to_string(error)); };
+    driver = std::make_unique<Driver>(std::move(identity), std::move(hands));
+}
+
+Status Agent::build_http(MakeHandler const& make_handler) {
+    if (!make_handler) return {};
+    KEEL_TRY(auto tls, runtime::server_optional_client(prepared.tls));
+    handler = make_handler(*desk);
+    http = std::make_unique<runtime::HttpServer>(io, handler);
+    KEEL_CHECK(http->listen_tcp(listen_address(config), config.api_port, std::move(tls)));
+    return http->listen_unix(config.agent_socket());
+}
+
+Status Agent::build(MakeHandler const& make_handler) {
+    membership = std::make_unique<Membership>(prepared.identity.node, config.directory, scope, disk);
+    KEEL_CHECK(build_channel());
+    KEEL_CHECK(build_store());
+    build_server();
+    build_driver();
+    Desk::Parts parts{driver.get(), store.store.get(), supervisor.get(), &prepared, [this] { return reload(); }};
+    desk = std::make_unique<Desk>(config, std::move(parts));
+    KEEL_CHECK(build_http(make_handler));
+    if (prepared.known) channel->set_peers(membership->adopt(*prepared.known));
+    return {};
+}
+
+// ---- what happens while it runs ----
+
+void Agent::on_record(cluster::Record const& record) {
+    if (auto const status = check_record(prepared, record); !status) {
+        stop_with(kExitRefused, to_string(status.error()));
+        return;
+    }
+    if (membership->changed_by(record)) channel->set_peers(membership->adopt(record));
+    if (auto const status = apply_settings(); !status)
+        log::error("agent", "PostgreSQL's settings stay as they were: {}", to_string(status.error()));
+}
+
+Status Agent::apply_settings() {
+    if (!server) return {};
+    postgres::Settings settings;
+    settings.node = config.postgres.parameters;
+    settings.clone_rate_kbytes_max = config.postgres.clone_rate_kbytes_max;
+    if (auto const& record = driver->node().record()) {
+        settings.cluster = record->settings.postgres;
+        auto const own = record->members.find(prepared.identity.node);
+        if (own != record->members.end()) settings.delayed_s = own->second.tags.delayed_s;
+    }
+    return server->set_settings(std::move(settings));
+}
+
+void Agent::on_refused(NodeId const& by, peer::Refused const& why) {
+    if (why.reason != "duplicate") return;
+    // Whoever holds the lease is the one that its voters know.
+    if (driver->node().opinion().lease_deadline > runtime::boot_now()) {
+        log::error("agent", "another process with this node's identity tries to join: {}", why.text);
+        return;
+    }
+    stop_with(kExitDuplicate,
+              fmt::format("{} says: {} (mend: a directory was copied; give the copy an identity of its own: empty "
+                          "directory, pgkeel join)",
+                          membership->name_of(by), why.text));
+}
+
+Result<std::string> Agent::reload() {
+    KEEL_TRY(auto next, load_config(config.directory));
+    std::string later;
+    auto const needs_restart = [&](bool changed, char const* key) {
+        if (changed) later += std::string(later.empty() ? "" : ", ") + key;
+    };
+    needs_restart(next.address != config.address, "address");
+    needs_restart(next.peer_port != config.peer_port, "peer_port");
+    needs_restart(next.api_port != config.api_port, "api_port");
+    needs_restart(next.postgres.port != config.postgres.port, "postgres.port");
+    needs_restart(next.postgres.listen != config.postgres.listen, "postgres.listen");
+    needs_restart(next.postgres.bin != config.postgres.bin, "postgres.bin");
+    needs_restart(next.store.kind != config.store.kind || next.store.endpoints != config.store.endpoints, "store");
+    auto const before = config.postgres;
+    config.postgres.parameters = next.postgres.parameters;
+    config.postgres.clone_rate_kbytes_max = next.postgres.clone_rate_kbytes_max;
+    if (auto const status = apply_settings(); !status) {
+        config.postgres = before;
+        return fail(status.error());
+    }
+    config.log = next.log;
+    KEEL_CHECK(set_up_log(config));
+    if (supervisor) {
+        scope.spawn("reload", [this]() -> Task<void> {
+            cluster::Command command;
+            command.verb = cluster::Verb::configure;
+            command.reason = "reload";
+            (void)co_await supervisor->carry_out_aside(std::move(command));
+        });
+    }
+    if (later.empty()) return "node.toml has been read, PostgreSQL's configuration is being reloaded";
+    return "node.toml has been read; these wait for a restart of the node: " + later;
+}
+
+Task<void> Agent::tick_for_ever() {
+    for (;;) {
+        driver->tick();
+        co_await runtime::sleep_for(driver->timing().heartbeat / 4);
+    }
+}
+
+Task<void> Agent::move_slots() {
+    for (;;) {
+        co_await runtime::sleep_for(5s);
+        auto const& node = driver->node();
+        if (node.observation().server != cluster::Server::recovery) continue;
+        std::map<NodeId, Lsn> flushed;
+        for (auto const& [id, peer] : node.peers()) flushed[id] = peer.last.flush;
+        supervisor->advance_slots(std::move(flushed));
+    }
+}
+
+// Children of a killed postmaster become ours; their zombies are nobody else's business.
+Task<void> Agent::collect_orphans() {
+    for (;;) {
+        co_await runtime::sleep_for(2s);
+        runtime::reap_orphans();
+    }
+}
+
+Task<void> Agent::heed_signals() {
+    for (;;) {
+        int const number = co_await signals.next();
+        if (number == SIGHUP) {
+            log::reopen();
+            auto const done = reload();
+            log::info("agent", "reload: {}", done ? *done : to_string(done.error()));
+            continue;
+        }
+        ++signals_seen;
+        if (signals_seen > 1 && ending) ending->hurry = true;
+        if (signals_seen == 1) stop_with(0, "asked to stop");
+    }
+}
+
+// ---- the end ----
+
+void Agent::stop_with(int code, std::string why) {
+    if (std::exchange(stopping, true)) return;
+    exit_code = code;
+    log::write(code == 0 ? log::Level::info : log::Level::error, "agent", "stops: " + why);
+    // On its own, so that the scope whose child it is need not wait for itself.
+    runtime::asio::co_spawn(
+        io,
+        [this, code]() -> Task<void> {
+            co_await end(code);
+            ended.notify();
+        },
+        [](std::exception_ptr thrown) {
+            if (thrown) log::error("agent", "while stopping: {}", runtime::describe(thrown));
+        });
+}
+
+Task<void> Agent::end(int code) {
+    if (supervisor) {
+        ending = std::make_unique<Ending>(*desk, *driver, *supervisor, *server, code != 0);
+        // A directory of another cluster, and a failed disk, are left alone but for the fence.
+        co_await end_server(*ending);
+        if (!server->postmaster_pid()) deadline.disarm();
+    }
+    if (http) co_await http->close();
+    co_await scope.close();
+    if (supervisor) co_await supervisor->close();
+    co_await channel->close();
+    io.stop();
+}
+
+void Agent::begin() {
+    scope.supervise("signals", [this] { return heed_signals(); });
+    scope.supervise("tick", [this] { return tick_for_ever(); });
+    scope.supervise("orphans", [this] { return collect_orphans(); });
+    scope.supervise("phases", [this] { return record_phases(*desk, *driver); });
+    if (!supervisor) return;
+    scope.supervise("slots", [this] { return move_slots(); });
+    scope.supervise("errands", [this] { return do_errands(*desk, *driver, *supervisor, *prepared.place); });
+    supervisor->begin();
+}
+
+int Agent::run() {
+    begin();
+    log::info("agent", "node {} ({}) of cluster {} is up: peers on {}:{}, PostgreSQL on port {}", config.name,
+              prepared.identity.node.value, prepared.identity.cluster_id, listen_address(config), config.peer_port,
+              config.postgres.port);
+    io.run();
+    return exit_code;
+}
+
+int refuse(Error const& error) {
+    log::error("agent", "{}", to_string(error));
+    bool const may_pass = error.code == Code::unavailable || error.code == Code::exhausted;
+    return may_pass ? 1 : kExitRefused;
+}
+
+}  // namespace
+
+int run_agent(config::NodeConfig const& config, MakeHandler const& make_handler) {
+    ::mallopt(M_ARENA_MAX, 2);  // six threads that mostly wait need no memory pool each
+    if (auto const status = set_up_log(config); !status) return refuse(status.error());
+    if (auto const status = runtime::become_subreaper(); !status) return refuse(status.error());
+    auto prepared = prepare(config);
+    if (!prepared) return refuse(prepared.error());
+    auto words = DeadlineFile::open(config.directory);
+    if (!words) return refuse(words.error());
+    auto const agent = std::make_unique<Agent>(config, std::move(*prepared), std::move(*words));
+    if (auto const status = agent->build(make_handler); !status) return refuse(status.error());
+    return agent->run();
+}
+
+}  // namespace keel::agent

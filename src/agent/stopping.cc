@@ -1,0 +1,81 @@
+#include "agent/stopping.h"
+
+#include "postgres/server.h"
+#include "runtime/clock.h"
+#include "runtime/log.h"
+
+namespace keel::agent {
+
+namespace {
+
+namespace log = runtime::log;
+using runtime::Task;
+
+constexpr Duration kHandOverWithin = 15s;
+constexpr Duration kCommandEndsWithin = 5s;
+
+bool leads(Ending const& ending) {
+    auto const& record = ending.driver.node().record();
+    return record && record->leader == ending.desk.self();
+}
+
+// Another node reigns.
+bool handed_over(Ending const& ending) {
+    auto const& record = ending.driver.node().record();
+    return record && record->phase == cluster::Phase::stable && record->leader != ending.desk.self();
+}
+
+template <class Condition>
+Task<bool> wait_until(Ending& ending, Duration limit, Condition condition) {
+    auto const until = runtime::boot_now() + limit;
+    while (!condition()) {
+        if (ending.hurry || runtime::boot_now() > until) co_return false;
+        co_await runtime::sleep_for(10ms);
+    }
+    co_return true;
+}
+
+Task<void> hand_over(Ending& ending) {
+    auto& desk = ending.desk;
+    auto const asked = co_await desk.change([&](cluster::Record& record) -> Status {
+        auto const sight = desk.look();
+        auto const view = cluster::view_of(desk.self(), sight.clock, record, sight.opinion, sight.peers);
+        return cluster::request_switchover(record, view, {}, desk.caller("the node, which is being stopped"));
+    });
+    if (!asked) {
+        log::warning("stop", "nobody takes over: {}", to_string(asked.error()));
+        co_return;
+    }
+    auto const& node = ending.driver.node();
+    auto const over = [&] { return handed_over(ending) || (node.record() && !node.record()->handover); };
+    bool const in_time = co_await wait_until(ending, kHandOverWithin, over);
+    if (handed_over(ending))
+        log::info("stop", "handed over");
+    else
+        log::warning("stop", "the hand-over {}", in_time ? "was called off" : "did not end in time");
+}
+
+}  // namespace
+
+Task<void> end_server(Ending& ending) {
+    if (leads(ending) && !ending.hurry) co_await hand_over(ending);
+    ending.driver.hold_server_down();
+    bool const idle = co_await wait_until(ending, kCommandEndsWithin, [&] { return !ending.driver.command_runs(); });
+    if (!idle || ending.hurry) {
+        // A clone or rewind is broken off by it too; its marker says so to the next start.
+        log::info("stop", "PostgreSQL is ended at once");
+        auto const status = ending.server.kill();
+        if (!status) log::error("stop", "{}", to_string(status.error()));
+    }
+    cluster::Command stop;
+    stop.verb = cluster::Verb::stop;
+    stop.reason = "the node is being stopped";
+    auto const done = co_await ending.supervisor.carry_out_aside(std::move(stop));
+    if (!done.ok) log::error("stop", "PostgreSQL did not stop: {}", done.text);
+    // The others hear that the lease is free before this process ends.
+    bool const leader = leads(ending);
+    ending.driver.observe(done.seen);
+    if (leader) co_await runtime::sleep_for(50ms);
+}
+
+}  // namespace keel::agent
