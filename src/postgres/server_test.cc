@@ -179,7 +179,8 @@ TEST(PostgresServer, NamesAreInForceWhenSetNamesReturns) {
         auto const on = c.a.run(naming(b));
         ASSERT_TRUE(on.ok) << on.text;
         EXPECT_EQ(on.seen.names, b);
-        // From here on nothing is acknowledged that b has not: what b has when it is cut is the end.
+        // From here on nothing is acknowledged that b has not, once it has what was acknowledged before.
+        ASSERT_TRUE(eventually([&] { return c.b.server->observe().flush >= on.seen.flush; }));
         RUN(c.b.run(command(Verb::cut)));
         auto const waiting = [&] {
             return c.a.sql(
@@ -188,6 +189,11 @@ TEST(PostgresServer, NamesAreInForceWhenSetNamesReturns) {
         };
         ASSERT_TRUE(eventually(waiting));
         auto const acknowledged = one.acknowledged + two.acknowledged;
+        ASSERT_TRUE(eventually([&] {
+            auto const standby = c.b.server->observe();
+            return standby.replay == standby.flush;
+        }));
+        EXPECT_LE(acknowledged, std::stol(c.b.sql("SELECT count(*) FROM public.t")));
         // More names and a higher count release nobody either.
         RUN(c.a.run(naming({2, {c.b.place.id, absent}})));
         EXPECT_TRUE(waiting());
