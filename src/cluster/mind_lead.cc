@@ -21,17 +21,21 @@ void Node::Mind::lead() {
     bool const may_serve = seen.server == Server::primary || record->phase == Phase::promoting;
     if (may_serve && promotion_failed.empty()) {
         renew();
-        if (Instant const until = deadline(); until > armed) {
-            armed = until;
-            out.push_back(Arm{until});
-        }
     }
+    if (seen.server == Server::primary || (busy && busy->verb == Verb::promote)) arm();
     if (record->phase == Phase::promoting)
         take_office();
     else if (record->phase == Phase::stable && seen.server == Server::primary)
         reign();
     else if (record->phase == Phase::stable)
         recover_leadership();
+}
+
+void Node::Mind::arm() {
+    Instant const until = deadline();
+    if (until <= armed) return;
+    armed = until;
+    out.push_back(Arm{until});
 }
 
 // Asks the voters, and those who are to become voters: the set changes only when the lease holds under the new one too.
@@ -85,6 +89,7 @@ void Node::Mind::take_office() {
         filled.names = names_at_promotion(*record, me());
         filled.lineage = record->lineage;
         possible_names = {filled.names};
+        arm();
         command(Verb::promote, reason, filled);
     } else if (seen.server == Server::recovery) {
         reason += ", waits for a majority's promises";
@@ -143,7 +148,7 @@ void Node::Mind::recover_leadership() {
     // acknowledge.
     if (server_gone != record->epoch) {
         think(State::expired, "its server does not answer");
-        if (!busy) command(Verb::kill, reason);
+        command(Verb::kill, reason);  // overtakes whatever hangs on that server
         return;
     }
     think(handing_over ? State::stepping_down : State::restarting,

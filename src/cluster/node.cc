@@ -160,6 +160,15 @@ bool Node::Mind::fence() {
     return true;
 }
 
+// Before anything is started again: the guardian takes whatever runs past the deadline for a primary.
+void Node::Mind::disarm() {
+    bool const may_be_primary =
+        seen.server == Server::primary || (busy && (busy->verb == Verb::promote || busy->verb == Verb::kill));
+    if (armed == Instant{} || may_be_primary) return;
+    armed = inherited_deadline = {};
+    out.push_back(Arm{});
+}
+
 void Node::Mind::advance() {
     refresh();
     blocked = false;
@@ -186,11 +195,6 @@ void Node::Mind::advance() {
     }
     answer_revocation();
     elect();
-    bool const taking_over = is_leader() && record->phase == Phase::promoting;
-    if (armed != Instant{} && !busy && seen.server != Server::primary && !taking_over) {
-        armed = inherited_deadline = {};
-        out.push_back(Arm{});
-    }
     gossip();
 }
 

@@ -153,6 +153,8 @@ struct Node::Mind {
     // mind_lead.cc
     void lead();
     void renew();
+    void arm();
+    void disarm();
     void take_office();
     void confirm();
     void give_up_promotion(std::string why, bool sound = false);
