@@ -9,7 +9,6 @@
 #include "cluster/status.h"
 #include "config/problem.h"
 #include "runtime/http.h"
-#include "web/bodies.h"
 
 namespace keel::web {
 
@@ -39,6 +38,18 @@ struct Authority {
     std::string certificate;  // ca.crt
     Secret key;               // ca.key; empty on a node that has none (a witness)
 };
+
+// Where the cluster's record lives: what a joining node cannot guess of node.toml's [store]. With the wrong store it
+// would begin a second truth.
+struct StoreHint {
+    std::string kind;  // "embedded" or "etcd"; empty: not known
+    std::vector<std::string> endpoints;
+    std::string prefix;
+    std::string user;
+    bool private_authority = false;   // etcd's ca_file is set
+    bool client_certificate = false;  // its cert_file is set
+};
+BOOST_DESCRIBE_STRUCT(StoreHint, (), (kind, endpoints, prefix, user, private_authority, client_certificate))
 
 // What the agent offers. app/ fills it in; every function is called on the agent's one thread and must be there.
 struct Desk {
