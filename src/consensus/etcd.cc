@@ -146,11 +146,12 @@ struct Etcd::Client : std::enable_shared_from_this<Etcd::Client> {
             auto const stored = range(own);
             if (stored) {
                 if (stored->record) tell(*stored->record);
-                pause = kWatchAgainAfter;
                 auto const from = std::max<std::int64_t>(stored->mod_revision, 0) + 1;
                 bj::value const request{{"create_request", {{"key", key}, {"start_revision", std::to_string(from)}}}};
-                static_cast<void>(
-                    own.stream("/v3/watch", request, [this](std::string_view line) { return take(line); }));
+                auto const ended =
+                    own.stream("/v3/watch", request, [this](std::string_view line) { return take(line); });
+                if (ended || ended.error().outcome == keel::Outcome::unknown)
+                    pause = kWatchAgainAfter;  // it stood for a while
             }
             std::unique_lock lock(mutex);
             wake_watcher.wait_for(lock, pause, [this] { return stop.load(); });
