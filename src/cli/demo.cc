@@ -108,6 +108,11 @@ int run_demo(DemoOptions const& options) {
         fmt::print(stderr, "demo: {}\n", to_string(root.error()));
         return kFailed;
     }
+    // The present directory may be closed to the user postgres, and PostgreSQL's programs insist on one.
+    if (::chdir(root->c_str()) != 0) {
+        fmt::print(stderr, "demo: {}\n", to_string(runtime::system_error(errno, *root)));
+        return kFailed;
+    }
     runtime::Io io;
     auto nodes = demo::Nodes::plan(io, *root);
     if (!nodes) {

@@ -79,7 +79,12 @@ Result<Nodes> Nodes::plan(runtime::Io& io, std::string root) {
     KEEL_TRY(nodes.ports_, find_ports());
     std::error_code error;
     nodes.program_ = std::filesystem::read_symlink("/proc/self/exe", error).string();
-    if (error) return fail(Code::internal, "cannot find this program's own file: " + error.message());
+    if (error || ::access(nodes.program_.c_str(), X_OK) != 0) {
+        // Built below a home directory that the user postgres must not enter.
+        nodes.program_ = root + "/pgkeel";
+        std::filesystem::copy_file("/proc/self/exe", nodes.program_, error);
+        if (error) return fail(Code::denied, "cannot copy this program to " + nodes.program_ + ": " + error.message());
+    }
     for (std::size_t i = 0; i < kMachines.size(); ++i) {
         nodes.machines_[i] = {kMachines[i].first, kMachines[i].second, root + "/" + kMachines[i].first, std::nullopt};
     }
@@ -103,6 +108,7 @@ postgres::ConnInfo Nodes::administrator(Machine const& machine) const {
 
 runtime::Task<Result<std::string>> Nodes::run(std::vector<std::string> arguments, Duration limit) {
     runtime::ChildSpec spec;
+    if (!join_token_.empty()) spec.environment = {"PGKEEL_TOKEN=" + join_token_.reveal()};
     spec.argv = {program_};
     spec.argv.insert(spec.argv.end(), arguments.begin(), arguments.end());
     spec.new_session = true;  // a Ctrl-C is ours to deal with
@@ -145,8 +151,7 @@ runtime::Task<Status> Nodes::create_first() {
 }
 
 runtime::Task<Status> Nodes::create_next(Machine& machine) {
-    std::vector<std::string> arguments = {"join", fmt::format("{}:{}", machines_[0].address, ports_.api), "--token",
-                                          join_token_.reveal()};
+    std::vector<std::string> arguments = {"join", fmt::format("{}:{}", machines_[0].address, ports_.api)};
     std::ranges::copy(own_options(machine), std::back_inserter(arguments));
     auto const said = co_await command(machine, std::move(arguments));
     if (!said) co_return fail(said.error());
