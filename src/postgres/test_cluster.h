@@ -153,4 +153,64 @@ class Writer {
     std::jthread thread_;
 };
 
+using cluster::Command;
+using cluster::Names;
+using cluster::Verb;
+using ServerState = cluster::Server;
+
+inline Command command(Verb verb, NodeId peer = {}) {
+    Command out;
+    out.verb = verb;
+    out.peer = std::move(peer);
+    return out;
+}
+inline Command promotion(std::uint32_t timeline, Names names = {}) {
+    Command out = command(Verb::promote);
+    out.timeline = {timeline};
+    out.names = std::move(names);
+    return out;
+}
+inline Command naming(Names names) {
+    Command out = command(Verb::set_names);
+    out.names = std::move(names);
+    return out;
+}
+
+#define RUN(...)                           \
+    do {                                   \
+        auto const done = (__VA_ARGS__);   \
+        ASSERT_TRUE(done.ok) << done.text; \
+    } while (false)
+
+// a: a primary on timeline 2 with a table. b: clones it and streams.
+struct Pair : TestCluster {
+    TestNode& a = add("a");
+    TestNode& b = add("b");
+
+    void make_primary() {
+        auto const made = init(a.place, {});
+        ASSERT_TRUE(made) << to_string(made.error());
+        EXPECT_EQ(made->system_id, system_id(a.place).value());
+        RUN(a.run(command(Verb::start)));
+        ASSERT_TRUE(eventually([&] { return a.server->observe().settled; }));
+        RUN(a.run(promotion(2)));
+        ASSERT_EQ(a.sql("CREATE TABLE public.t(id bigserial PRIMARY KEY, worker int)"), "");
+    }
+    void make_standby() {
+        auto slots = command(Verb::slots);
+        slots.members = {a.place.id, b.place.id};
+        RUN(a.run(slots));
+        RUN(b.run(command(Verb::clone, a.place.id), peers));
+        RUN(b.run(command(Verb::start, a.place.id), peers));
+        ASSERT_TRUE(eventually([&] { return b.server->observe().receiver; }));
+    }
+    bool level() {
+        return eventually([&] {
+            auto const left = a.server->observe();
+            auto const right = b.server->observe();
+            return right.flush >= left.flush && right.replay == right.flush;
+        });
+    }
+};
+
 }  // namespace keel::postgres::test
