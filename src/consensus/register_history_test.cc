@@ -114,6 +114,7 @@ class World {
         node.operation.reset();  // its outcome stays unknown
         if (may_wipe_ && chance(30) && everybody_seated()) {
             node.disk = {};
+            may_wipe_ = false;  // one disk in a history: with a voter that is just joining, two could be a majority
             if (!faults_.wiped_keeps_seat) node.seat = ++seats_;
         }
     }
