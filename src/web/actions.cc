@@ -1,0 +1,276 @@
+#include "web/actions.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <charconv>
+
+#include "base/json.h"
+#include "runtime/clock.h"
+#include "runtime/pki.h"
+#include "web/token.h"
+
+namespace keel::web {
+
+namespace {
+
+using cluster::Caller;
+using cluster::Record;
+using runtime::HttpRequest;
+using runtime::Task;
+using Answer = Result<std::string>;
+
+template <class T>
+Result<T> body_of(HttpRequest const& request) {
+    if (request.body.empty()) return T{};
+    auto read = json::read<T>(request.body);
+    if (!read)
+        return fail(Code::invalid, "the body does not fit: " + read.error().text,
+                    "send JSON, as the command line does");
+    return read;
+}
+
+Caller caller_of(cluster::Sight const& sight, HttpRequest const& request) {
+    std::string who = "an operator on " + sight.name;
+    if (!request.local && sight.record) {
+        auto const member = sight.record->members.find(NodeId{request.peer_name});
+        if (member != sight.record->members.end()) who = "an operator on " + member->second.name;
+    }
+    return {sight.self, who, sight.clock.unix_ms};
+}
+
+cluster::View view_now(cluster::Sight const& sight, Record const& record) {
+    return cluster::view_of(sight.self, sight.clock, record, sight.opinion, sight.peers);
+}
+
+Result<NodeId> member_of(Record const& record, std::string const& name, NodeId const& self) {
+    if (name.empty()) return self;
+    return cluster::find_member(record, name);
+}
+
+// Changes the record and answers with a sentence.
+Task<Answer> change(Desk const& desk, Desk::Edit edit, std::string text) {
+    auto const record = co_await desk.change(std::move(edit));
+    if (!record) co_return fail(record.error());
+    co_return json::write(Done{std::move(text), record->revision, 0});
+}
+
+Task<Answer> switchover(Desk const& desk, HttpRequest const& request) {
+    auto const body = body_of<cluster::SwitchoverRequest>(request);
+    if (!body) co_return fail(body.error());
+    auto const sight = desk.look();
+    auto const caller = caller_of(sight, request);
+    co_return co_await change(
+        desk,
+        [sight, caller, wanted = *body](Record& record) {
+            return cluster::request_switchover(record, view_now(sight, record), wanted, caller);
+        },
+        body->at_unix_ms == 0 ? "the switchover begins" : "the switchover is planned");
+}
+
+Task<Answer> failover(Desk const& desk, HttpRequest const& request) {
+    auto const body = body_of<cluster::FailoverRequest>(request);
+    if (!body) co_return fail(body.error());
+    auto const sight = desk.look();
+    auto const caller = caller_of(sight, request);
+    co_return co_await change(
+        desk,
+        [sight, caller, wanted = *body](Record& record) {
+            return cluster::request_failover(record, view_now(sight, record), wanted, caller);
+        },
+        "the failover begins");
+}
+
+// Actions without arguments.
+using Plain = Status (*)(Record&, Caller const&);
+Task<Answer> plain(Desk const& desk, HttpRequest const& request, Plain edit, char const* text) {
+    auto const caller = caller_of(desk.look(), request);
+    co_return co_await change(desk, [caller, edit](Record& record) { return edit(record, caller); }, text);
+}
+
+Task<Answer> pause(Desk const& desk, HttpRequest const& request) {
+    return plain(desk, request, &cluster::pause, "paused: no automatic elections and restarts");
+}
+Task<Answer> resume(Desk const& desk, HttpRequest const& request) {
+    return plain(desk, request, &cluster::resume, "resumed");
+}
+Task<Answer> cancel(Desk const& desk, HttpRequest const& request) {
+    return plain(desk, request, &cluster::cancel_switchover, "the planned switchover is taken back");
+}
+
+// Actions on one member that need to know who is alive.
+using OnMember = Status (*)(Record&, cluster::View const&, NodeId const&, Caller const&);
+Task<Answer> on_member(Desk const& desk, HttpRequest const& request, OnMember edit) {
+    auto const body = body_of<MemberRequest>(request);
+    if (!body) co_return fail(body.error());
+    auto const sight = desk.look();
+    auto const caller = caller_of(sight, request);
+    NodeId target;
+    auto const record = co_await desk.change([&, name = body->member](Record& now) -> Status {
+        KEEL_TRY(target, member_of(now, name, sight.self));
+        return edit(now, view_now(sight, now), target, caller);
+    });
+    if (!record) co_return fail(record.error());
+    auto const errand = record->errands.find(target);
+    Done done{"asked for", record->revision, errand == record->errands.end() ? 0 : errand->second.number};
+    co_return json::write(done);
+}
+Task<Answer> restart(Desk const& desk, HttpRequest const& request) {
+    return on_member(desk, request, &cluster::request_restart);
+}
+Task<Answer> reinit(Desk const& desk, HttpRequest const& request) {
+    return on_member(desk, request, &cluster::request_reinit);
+}
+Task<Answer> leave(Desk const& desk, HttpRequest const& request) {
+    return on_member(desk, request, &cluster::request_leave);
+}
+Task<Answer> sound(Desk const& desk, HttpRequest const& request) {
+    return on_member(desk, request, [](Record& record, cluster::View const&, NodeId const& id, Caller const& caller) {
+        return cluster::clear_broken(record, id, caller);
+    });
+}
+
+Task<Answer> tags(Desk const& desk, HttpRequest const& request) {
+    auto const body = body_of<MemberRequest>(request);
+    if (!body) co_return fail(body.error());
+    auto const sight = desk.look();
+    auto const caller = caller_of(sight, request);
+    co_return co_await change(
+        desk,
+        [wanted = *body, self = sight.self, caller](Record& record) -> Status {
+            KEEL_TRY(NodeId const id, member_of(record, wanted.member, self));
+            auto const found = record.members.find(id);
+            if (found == record.members.end()) return fail(Code::not_found, "no such member", "pgkeel status");
+            cluster::Tags next = found->second.tags;
+            for (auto const& [name, value] : wanted.set) KEEL_CHECK(set_tag(next, name, value));
+            return cluster::change_tags(record, id, next, caller);
+        },
+        "tags changed");
+}
+
+Status unchanged(cluster::Settings const& now, std::map<std::string, std::string> const& before) {
+    for (auto const& [name, value] : before) {
+        auto const standing = config::get_setting(now, name);
+        if (standing.value_or("") != value)
+            return fail(Code::conflict, fmt::format("somebody else has changed {} in the meantime", name),
+                        "look at `pgkeel config get`, and do it again");
+    }
+    return {};
+}
+
+Task<Answer> configure(Desk const& desk, HttpRequest const& request) {
+    auto const body = body_of<ConfigRequest>(request);
+    if (!body) co_return fail(body.error());
+    if (body->set.empty()) co_return fail(Code::invalid, "no setting is named", "pgkeel config set <name> <value>");
+    auto const caller = caller_of(desk.look(), request);
+    std::vector<config::Change> changes;
+    auto const record = co_await desk.change([&, wanted = body->set](Record& now) -> Status {
+        changes.clear();
+        KEEL_CHECK(unchanged(now.settings, body->before));
+        cluster::Settings next = now.settings;
+        for (auto const& [name, value] : wanted) {
+            KEEL_TRY(auto one, config::set_setting(next, name, value));
+            changes.push_back(std::move(one));
+        }
+        return cluster::change_settings(now, next, config::to_string(changes), caller);
+    });
+    if (!record) co_return fail(record.error());
+    co_return json::write(ConfigAnswer{changes, config::advice(changes)});
+}
+
+Task<Answer> make_token(Desk const& desk, HttpRequest const& request) {
+    auto const body = body_of<TokenRequest>(request);
+    if (!body) co_return fail(body.error());
+    if (body->valid_s < 1 || body->valid_s > 30 * 86400)
+        co_return fail(Code::invalid, "the token's life is not within 1 s and 30 days", "--valid 1h");
+    if (body->uses < 1 || body->uses > 1000) co_return fail(Code::invalid, "uses are not within 1..1000", "--uses 1");
+    auto const authority = co_await desk.authority();
+    if (!authority) co_return fail(authority.error());
+    auto const pin = runtime::fingerprint(authority->certificate);
+    if (!pin) co_return fail(pin.error());
+    constexpr std::size_t kSecretBytes = 24;
+    TokenText const text{*pin, Secret(runtime::random_hex(kSecretBytes))};
+    auto const sight = desk.look();
+    auto const caller = caller_of(sight, request);
+    std::string const hash = sha256_hex(text.secret.reveal());
+    cluster::JoinToken const token{hash.substr(0, 8), hash,      body->kind, sight.clock.unix_ms + body->valid_s * 1000,
+                                   body->uses,        caller.who};
+    auto const record =
+        co_await desk.change([token, caller](Record& now) { return cluster::add_token(now, token, caller); });
+    if (!record) co_return fail(record.error());
+    co_return json::write(TokenAnswer{to_text(text), token.id, token.expires_unix_ms});
+}
+
+Task<Answer> revoke_token(Desk const& desk, HttpRequest const& request) {
+    auto const body = body_of<TokenName>(request);
+    if (!body) co_return fail(body.error());
+    auto const caller = caller_of(desk.look(), request);
+    co_return co_await change(
+        desk, [id = body->id, caller](Record& record) { return cluster::remove_token(record, id, caller); },
+        "the token lets nobody in any more");
+}
+
+Task<Answer> reload(Desk const& desk, HttpRequest const&) {
+    auto const text = co_await desk.reload();
+    if (!text) co_return fail(text.error());
+    co_return json::write(Done{*text, 0, 0});
+}
+
+struct Route {
+    char const* path;
+    Task<Answer> (*run)(Desk const&, HttpRequest const&);
+};
+constexpr std::array<Route, 14> kRoutes = {{{"/switchover", &switchover},
+                                            {"/switchover/cancel", &cancel},
+                                            {"/failover", &failover},
+                                            {"/pause", &pause},
+                                            {"/resume", &resume},
+                                            {"/config", &configure},
+                                            {"/restart", &restart},
+                                            {"/reinit", &reinit},
+                                            {"/reload", &reload},
+                                            {"/leave", &leave},
+                                            {"/sound", &sound},
+                                            {"/tags", &tags},
+                                            {"/token", &make_token},
+                                            {"/token/revoke", &revoke_token}}};
+
+}  // namespace
+
+Status set_tag(cluster::Tags& tags, std::string const& name, std::string const& value) {
+    Status status = fail(Code::invalid, fmt::format("there is no tag \"{}\"", name), "");
+    std::vector<std::string> names;
+    boost::mp11::mp_for_each<boost::describe::describe_members<cluster::Tags, boost::describe::mod_public>>(
+        [&](auto member) {
+            names.emplace_back(member.name);
+            if (name != member.name) return;
+            auto& field = tags.*member.pointer;
+            using Field = std::decay_t<decltype(field)>;
+            status = Status{};
+            if constexpr (std::is_same_v<Field, bool>) {
+                if (value != "true" && value != "false")
+                    status = fail(Code::invalid, fmt::format("{} is true or false, not \"{}\"", name, value),
+                                  name + "=true");
+                field = value == "true";
+            } else if constexpr (std::is_same_v<Field, int>) {
+                auto const [end, error] = std::from_chars(value.data(), value.data() + value.size(), field);
+                if (error != std::errc{} || end != value.data() + value.size())
+                    status =
+                        fail(Code::invalid, fmt::format("{} is a whole number, not \"{}\"", name, value), name + "=1");
+            } else {
+                field = value;
+            }
+        });
+    if (!status && status.error().mend.empty())
+        status.error().mend = fmt::format("the tags are {}", fmt::join(names, ", "));
+    return status;
+}
+
+Task<Result<std::string>> act(Desk const& desk, HttpRequest const& request) {
+    for (auto const& route : kRoutes) {
+        if (request.path == route.path) co_return co_await route.run(desk, request);
+    }
+    co_return fail(Code::not_found, "there is no action " + request.path, "docs: the API");
+}
+
+}  // namespace keel::web

@@ -1,0 +1,13 @@
+// The metrics of one agent as Prometheus text (exposition format 0.0.4). Pure.
+#pragma once
+
+#include <string>
+
+#include "cluster/status.h"
+#include "web/api.h"
+
+namespace keel::web {
+
+std::string render_metrics(cluster::Sight const& sight, Counters const& counters, std::string const& version);
+
+}  // namespace keel::web
