@@ -31,8 +31,9 @@ constexpr Duration kLookAgain = 250ms;
 // Whatever is refused to an ordinary user is done without.
 void prefer_this_process() {
     rlimit const unlimited{RLIM_INFINITY, RLIM_INFINITY};
-    ::setrlimit(RLIMIT_MEMLOCK, &unlimited);
-    if (::mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) != 0) ::munlockall();
+    // Under a limit, locking what is yet to come would make it fail.
+    int const future = ::setrlimit(RLIMIT_MEMLOCK, &unlimited) == 0 ? MCL_FUTURE : 0;
+    if (::mlockall(MCL_CURRENT | future | MCL_ONFAULT) != 0) ::munlockall();
     sched_param const priority{.sched_priority = 10};
     if (::sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &priority) != 0) ::setpriority(PRIO_PROCESS, 0, -20);
 }

@@ -26,6 +26,8 @@ class Watch {
     Timeline timeline_of(Server::State& state, Lsn end, std::uint64_t segment_bytes, Timeline at_least,
                          Timeline received);
     cluster::Observation down(Server::State& state, cluster::Observation out);
+    // Where the timeline left its parent, by its history file; 0 for the first one.
+    Lsn fork_of(std::string const& data, Timeline timeline);
 
     Connection connection_;
     std::optional<ServerProcess> postmaster_;  // to which the connection leads
@@ -38,6 +40,7 @@ class Watch {
         Timeline at_least;
         Timeline owner;
     } owned_;
+    std::pair<Timeline, Lsn> forked_;  // of the timeline last asked for: it never changes
 };
 
 // A command while it runs.

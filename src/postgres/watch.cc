@@ -168,6 +168,8 @@ void Watch::ask(Server::State& state, Bound const& bound, cluster::Observation& 
         out.flush = out.replay = lsn(text(end));
         out.timeline = {number<std::uint32_t>(text(primary_timeline), 0, 16)};
         out.senders = parse_senders(text(senders));
+        out.fork = fork_of(state.place.data(), out.timeline);
+        out.whole = true;
         return;
     }
     // A standby's names are "nobody" until its promotion writes real ones: nothing is in force, nothing is shown.
@@ -184,8 +186,10 @@ void Watch::ask(Server::State& state, Bound const& bound, cluster::Observation& 
         if (out.receiver || waits) state.settled = postmaster_;
         out.settled = state.settled && same(*state.settled, *postmaster_);
     }
+    out.whole = out.settled;
     out.timeline = timeline_of(state, out.flush, number<std::uint64_t>(text(segment)),
                                {number<std::uint32_t>(text(control))}, {number<std::uint32_t>(text(stream))});
+    out.fork = fork_of(state.place.data(), out.timeline);
     if (row[age])
         out.replay_delay = out.receiver && out.replay == out.flush ? Duration{0} : Duration(number(text(age)));
     if (!text(stream).empty()) state.sweep_old();
@@ -200,6 +204,15 @@ Timeline Watch::timeline_of(Server::State& state, Lsn end, std::uint64_t segment
     owned_.end = end;
     owned_.at_least = at_least;
     return owned_.owner;
+}
+
+Lsn Watch::fork_of(std::string const& data, Timeline timeline) {
+    if (forked_.first != timeline) {
+        auto const history = read_history(data, timeline);
+        if (!history) return {};  // asked again at the next look
+        forked_ = {timeline, history->empty() ? Lsn{} : history->back().until};
+    }
+    return forked_.second;
 }
 
 cluster::Observation Watch::down(Server::State& state, cluster::Observation out) {
@@ -233,6 +246,9 @@ cluster::Observation Watch::down(Server::State& state, cluster::Observation out)
             out.flush = out.replay = control_data->known_end();
             out.timeline =
                 timeline_on_disk(place.data(), out.flush, control_data->segment_bytes, control_data->known_timeline());
+            out.fork = fork_of(place.data(), out.timeline);
+            // A primary's last checkpoint is the last of its WAL; a standby may have received more than it replayed.
+            out.whole = control_data->state == "shut down";
         } else {
             out.problem = control_data.error().text;
             return out;

@@ -1,0 +1,178 @@
+#include "agent/tree.h"
+
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+
+#include "agent/privileges.h"
+#include "agent/start_up.h"
+#include "runtime/child.h"
+#include "runtime/clock.h"
+#include "runtime/log.h"
+#include "runtime/scope.h"
+#include "runtime/signals.h"
+
+namespace keel::agent {
+
+namespace {
+
+namespace log = runtime::log;
+using runtime::Task;
+
+constexpr Duration kBackOffFirst = 50ms;
+constexpr Duration kBackOffMost = 5s;
+constexpr Duration kHealthyAfter = 10s;
+
+// sd_notify(3): one datagram to the socket that systemd named.
+void notify_systemd(char const* state) {
+    char const* path = std::getenv("NOTIFY_SOCKET");
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    if (path == nullptr || std::strlen(path) == 0 || std::strlen(path) >= sizeof address.sun_path) return;
+    std::strcpy(address.sun_path, path);
+    auto const size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + std::strlen(path));
+    if (address.sun_path[0] == '@') address.sun_path[0] = '\0';
+    int const descriptor = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (descriptor < 0) return;
+    (void)::sendto(descriptor, state, std::strlen(state), MSG_NOSIGNAL, reinterpret_cast<sockaddr const*>(&address),
+                   size);
+    ::close(descriptor);
+}
+
+// This program's file; after an upgrade the new one at the same path.
+std::string own_program() {
+    char path[4096];
+    auto const size = ::readlink("/proc/self/exe", path, sizeof path);
+    if (size <= 0 || static_cast<std::size_t>(size) == sizeof path) return "/proc/self/exe";
+    std::string out(path, static_cast<std::size_t>(size));
+    if (out.ends_with(" (deleted)")) out.resize(out.size() - 10);
+    return out;
+}
+
+class Tree {
+  public:
+    explicit Tree(config::NodeConfig const& config) : config_(config), signals_(io_), scope_(io_) {}
+
+    Result<int> run() {
+        if (::geteuid() == 0) {
+            KEEL_TRY(account_, find_account(config_.user));
+        }
+        scope_.supervise("signals", [this] { return heed_signals(); });
+        scope_.spawn("guardian", [this] { return keep_guardian(); });
+        scope_.spawn("agent", [this] { return keep_agent(); });
+        notify_systemd("READY=1\n");
+        io_.run();
+        return exit_code_;
+    }
+
+  private:
+    runtime::ChildSpec spec_of(char const* command) const {
+        runtime::ChildSpec spec;
+        spec.argv = {own_program(), command, "--dir", config_.directory};
+        // A terminal's Ctrl-C is for the tree, which ends its children in order.
+        spec.new_session = true;
+        return spec;
+    }
+
+    // One life of a child; how it ended. exhausted and the like when it could not be started.
+    Task<Result<runtime::Exit>> live(runtime::ChildSpec spec, std::optional<runtime::Child>& child) {
+        auto started = runtime::Child::spawn(io_, std::move(spec));
+        if (!started) co_return fail(started.error());
+        child.emplace(std::move(*started));
+        auto const exit = co_await child->wait();
+        child.reset();
+        co_return exit;
+    }
+
+    Task<void> keep_agent() {
+        Duration pause = kBackOffFirst;
+        for (;;) {
+            auto spec = spec_of(kAgentCommand);
+            if (account_) {
+                spec.user = account_->user;
+                spec.group = account_->group;
+            }
+            // A tree that was killed leaves no agent behind: the next tree's adopts the server.
+            spec.signal_at_parent_death = SIGKILL;
+            auto const begun = runtime::boot_now();
+            auto const exit = co_await live(std::move(spec), agent_);
+            if (ended_for_good(exit)) break;
+            pause = runtime::boot_now() - begun > kHealthyAfter ? kBackOffFirst : pause;
+            log::warning("tree", "the agent has ended ({}); again in {} ms; PostgreSQL stays as it is",
+                         exit ? runtime::to_string(*exit) : to_string(exit.error()), to_ms(pause));
+            co_await runtime::sleep_for(pause);
+            pause = std::min(pause * 2, kBackOffMost);
+        }
+        ending_ = true;
+        if (guardian_) (void)guardian_->signal(SIGTERM);
+        agent_ended_ = true;
+        end_if_alone();
+    }
+
+    bool ended_for_good(Result<runtime::Exit> const& exit) {
+        if (!exit) return ending_;
+        bool const lasting = exit->signal == 0 && (exit->code == kExitDuplicate || exit->code == kExitRefused);
+        if (lasting) exit_code_ = exit->code;
+        // One that dies while it stops the server has not done so: the next one does.
+        return lasting || (ending_ && exit->signal == 0);
+    }
+
+    Task<void> keep_guardian() {
+        Duration pause = kBackOffFirst;
+        while (!ending_ || !agent_ended_) {
+            auto const begun = runtime::boot_now();
+            // As root: it needs a real-time priority first, and drops to the user by itself.
+            auto const exit = co_await live(spec_of(kGuardianCommand), guardian_);
+            if (ending_) break;
+            pause = runtime::boot_now() - begun > kHealthyAfter ? kBackOffFirst : pause;
+            log::warning("tree", "the guardian has ended ({}); again in {} ms",
+                         exit ? runtime::to_string(*exit) : to_string(exit.error()), to_ms(pause));
+            co_await runtime::sleep_for(pause);
+            pause = std::min(pause * 2, kBackOffMost);
+        }
+        guardian_ended_ = true;
+        end_if_alone();
+    }
+
+    Task<void> heed_signals() {
+        for (;;) {
+            int const number = co_await signals_.next();
+            if (number != SIGHUP) {
+                if (!ending_) notify_systemd("STOPPING=1\n");
+                ending_ = true;
+            }
+            if (agent_) (void)agent_->signal(number == SIGHUP ? SIGHUP : SIGTERM);
+        }
+    }
+
+    void end_if_alone() {
+        if (agent_ended_ && guardian_ended_) io_.stop();
+    }
+
+    config::NodeConfig const& config_;
+    std::optional<Account> account_;
+    runtime::Io io_;
+    runtime::Signals signals_;
+    runtime::Scope scope_;
+    std::optional<runtime::Child> agent_;
+    std::optional<runtime::Child> guardian_;
+    bool ending_ = false;
+    bool agent_ended_ = false;
+    bool guardian_ended_ = false;
+    int exit_code_ = 0;
+};
+
+}  // namespace
+
+int run_tree(config::NodeConfig const& config) {
+    auto const code = Tree(config).run();
+    if (code) return *code;
+    log::error("tree", "{}", to_string(code.error()));
+    return kExitRefused;
+}
+
+}  // namespace keel::agent

@@ -1,0 +1,68 @@
+#include "app/api_desk.h"
+
+#include "agent/desk.h"
+#include "runtime/files.h"
+#include "web/api.h"
+
+namespace keel::app {
+
+namespace {
+
+using runtime::Task;
+
+web::Counters counters_of(agent::Counters const& from) {
+    web::Counters out;
+    out.elections = from.elections;
+    out.promotions = from.promotions;
+    out.fenced = from.fenced;
+    out.record_writes = from.record_writes;
+    out.record_conflicts = from.record_conflicts;
+    out.started_unix_ms = from.started_unix_ms;
+    out.failover_seconds = from.failover_seconds;
+    return out;
+}
+
+Task<std::vector<web::Finding>> doctor_of(agent::Desk& desk) {
+    std::vector<web::Finding> out;
+    for (auto& one : co_await desk.doctor())
+        out.push_back({one.good, std::move(one.what), std::move(one.text), std::move(one.mend)});
+    co_return out;
+}
+
+Task<Result<web::Authority>> authority_of(std::string pki) {
+    auto certificate = runtime::read_file(pki + "/ca.crt", 1U << 20U);
+    if (!certificate) co_return fail(certificate.error());
+    web::Authority out;
+    out.certificate = std::move(*certificate);
+    auto key = runtime::read_file(pki + "/ca.key", 1U << 20U);
+    if (!key && key.error().code != Code::not_found) co_return fail(key.error());
+    if (key) out.key = Secret(std::move(*key));
+    co_return out;
+}
+
+web::StoreHint store_of(config::Store const& from) {
+    return {boost::describe::enum_to_string(from.kind, ""),
+            from.endpoints,
+            from.prefix,
+            from.user,
+            !from.ca_file.empty(),
+            !from.cert_file.empty()};
+}
+
+}  // namespace
+
+runtime::HttpHandler api_handler(agent::Desk& desk, std::string version) {
+    web::Desk offered;
+    offered.look = [&desk] { return desk.look(); };
+    offered.change = [&desk](web::Desk::Edit edit) { return desk.change(std::move(edit)); };
+    offered.reload = [&desk] { return desk.reload(); };
+    offered.doctor = [&desk] { return doctor_of(desk); };
+    offered.counters = [&desk] { return counters_of(desk.counters()); };
+    offered.authority = [&desk] { return authority_of(desk.pki()); };
+    offered.store = store_of(desk.config().store);
+    offered.version = std::move(version);
+    auto const api = std::make_shared<web::Api>(std::move(offered));
+    return [api, inner = api->handler()](runtime::HttpRequest request) { return inner(std::move(request)); };
+}
+
+}  // namespace keel::app
