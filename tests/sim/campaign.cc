@@ -6,16 +6,49 @@ namespace keel::sim {
 
 namespace {
 
+using cluster::Mutation;
+
 struct Named {
     char const* name;
     Defect defect;
-    cluster::Mutation mutation;
+    Mutation mutation;
+    // Bends the drawn plan to the kinds of trouble in which the fault can matter.
+    void (*bend)(Plan& plan) = nullptr;
 };
-using cluster::Mutation;
+
+void add(Plan& plan, std::initializer_list<Fault> faults) {
+    for (Fault const fault : faults) plan.faults |= 1U << static_cast<unsigned>(fault);
+}
+
+// Many writers at once, and acceptors that die between a promise and the next accept.
+void busy_register(Plan& plan) {
+    plan.register_store = true;
+    plan.faults = 0;
+    add(plan, {Fault::agent_crash, Fault::settings, Fault::tags});
+    plan.loss = 0.2;
+    plan.late = 0.3;
+    plan.fault_interval = 15 * kMs;
+    plan.restart_max = 60 * kMs;
+    plan.trouble = 8 * kSecond;
+}
+
+// Old news of a record arrive at a node that has just been restarted in the middle of an election.
+void stale_news(Plan& plan) {
+    plan.register_store = true;
+    plan.mode = cluster::Mode::quorum;
+    plan.faults = 0;
+    add(plan, {Fault::agent_crash, Fault::settings, Fault::tags, Fault::switchover, Fault::peer_cut});
+    plan.late = 0.4;
+    plan.duplicate = 0.5;
+    plan.fault_interval = 40 * kMs;
+    plan.restart_max = 60 * kMs;
+    plan.trouble = 15 * kSecond;
+}
+
 constexpr Named kDefects[] = {
     {"skip_barrier", Defect::skip_barrier, Mutation::none},
-    {"ignore_persist", Defect::ignore_persist, Mutation::none},
-    {"promise_forgotten", Defect::promise_forgotten, Mutation::none},
+    {"ignore_persist", Defect::ignore_persist, Mutation::none, stale_news},
+    {"promise_forgotten", Defect::promise_forgotten, Mutation::none, busy_register},
     {"wall_clock_lease", Defect::wall_clock_lease, Mutation::none},
     {"no_cut", Defect::no_cut, Mutation::none},
     {"unplanned_timeline", Defect::unplanned_timeline, Mutation::none},
@@ -35,6 +68,7 @@ Plan plan_of(std::uint64_t seed, std::string_view defect) {
         if (defect != known.name) continue;
         plan.defect = known.defect;
         plan.mutation = known.mutation;
+        if (known.bend != nullptr) known.bend(plan);
         return plan;
     }
     fmt::print(stderr, "unknown defect {}\n", defect);

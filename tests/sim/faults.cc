@@ -14,8 +14,20 @@ void Faults::later(Time span, Undo undo) {
 }
 
 void Faults::begin() {
-    if (world_.plan.faults == 0) return;
-    next();
+    if (world_.plan.faults != 0) next();
+    if (world_.plan.defect == Defect::wall_clock_lease) {
+        for (int node = 0; node < world_.size(); ++node) step_clock(node);
+    }
+}
+
+// The defect "lease on wall clock": what the machine takes for a steady clock is set by hand now and then.
+void Faults::step_clock(int node) {
+    later(world_.rng.between(300, 6000) * kMs, [this, node] {
+        Time const by = world_.rng.between(-5000, 5000) * kMs;
+        SIM_TELL(world_, "n{}'s clock steps by {} ms", node, by / kMs);
+        world_.host(node).clock().step(world_.scheduler.now(), by);
+        step_clock(node);
+    });
 }
 
 void Faults::next() {
@@ -85,7 +97,7 @@ void Faults::on_machine(Fault fault, int node) {
     switch (fault) {
         case Fault::agent_crash:
             host.crash_agent();
-            later(rng.between(20, 4000) * kMs, [this, node] { world_.host(node).start_agent(); });
+            later(rng.between(20 * kMs, world_.plan.restart_max), [this, node] { world_.host(node).start_agent(); });
             break;
         case Fault::agent_pause:
             host.pause_agent();

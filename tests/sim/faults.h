@@ -25,6 +25,7 @@ class Faults {
     void on_machine(Fault fault, int node);
     void on_disk(Fault fault, int node);
     void by_operator(Fault fault);
+    void step_clock(int node);
     int victim();
     int data_victim();
     // The operator's edit; tried again a few times after a conflict. `edit` returns false when there is nothing to do.

@@ -189,7 +189,6 @@ void Invariants::check_leader_has_everything(int author, Record const& before, R
     if (after.leader != before.leader) {
         int const former = before.lineage.empty() ? -1 : world_.index(before.sync.owner);
         if (former != leader) ++world_.counts.failovers;
-        if (before.handover && !after.handover) ++world_.counts.switchovers;
     }
     auto const& pg = world_.host(leader).postgres;
     bool const may_lose = before.sync.mode == Mode::async || (before.handover && before.handover->accept_data_loss);

@@ -68,6 +68,7 @@ struct Plan {
     std::uint32_t faults = 0;  // bit per Fault
     Time fault_interval = 3 * kSecond;
     Time trouble = 40 * kSecond;  // how long faults happen
+    Time restart_max = 4 * kSecond;  // an agent is started again within this
     Time client_interval = 40 * kMs;
     double loss = 0;
     double duplicate = 0;

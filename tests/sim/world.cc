@@ -135,6 +135,8 @@ void World::promoted(int node, int branch) {
 void World::record_written(int author, cluster::Record const& before, cluster::Record const& after) {
     if (!(after.sync == before.sync)) ++counts.sync_changes;
     if (!after.leader.value.empty() && before.leader.value.empty()) ++counts.elections;
+    bool const confirmed = before.phase == cluster::Phase::promoting && after.phase == cluster::Phase::stable;
+    if (confirmed && before.handover && !after.handover) ++counts.switchovers;
     if (trace.on) {
         std::string sync;
         for (auto const& id : after.sync.members) sync += id.value + " ";
