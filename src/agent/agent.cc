@@ -126,7 +126,7 @@ void Agent::build_server() {
     Supervisor::Callbacks callbacks;
     callbacks.on_observation = [this](cluster::Observation const& seen) { driver->observe(seen); };
     callbacks.on_done = [this](cluster::CommandDone const& done) { driver->command_done(done); };
-    callbacks.on_postmaster = [this](pid_t pid, std::uint64_t start) { deadline.server(pid, start); };
+    callbacks.on_postmaster = [this](pid_t pid, std::uint64_t start) { driver->set_postmaster(pid, start); };
     supervisor = std::make_unique<Supervisor>(io, *server, std::move(callbacks));
 }
 

@@ -125,10 +125,9 @@ void Driver::carry_out(cluster::Refresh const&) {
 }
 
 void Driver::carry_out(cluster::Arm const& arm) {
-    if (arm.deadline == Instant{})
-        hands_.deadline->disarm();
-    else
-        hands_.deadline->arm(arm.deadline);
+    if (arm.deadline == Instant{}) return hands_.deadline->disarm();
+    hands_.deadline->server(postmaster_.first, postmaster_.second);
+    hands_.deadline->arm(arm.deadline);
 }
 
 void Driver::carry_out(cluster::Command command) {

@@ -39,6 +39,8 @@ class Driver {
     void observe(cluster::Observation const& seen);
     void command_done(cluster::CommandDone const& done);
     void learn(cluster::Record const& record);
+    // The server that a deadline armed from now on is meant for.
+    void set_postmaster(pid_t pid, std::uint64_t start) { postmaster_ = {pid, start}; }
 
     // From here on PostgreSQL is neither started nor promoted nor copied: the node is being stopped.
     void hold_server_down() { held_down_ = true; }
@@ -73,6 +75,7 @@ class Driver {
     Story story_;
     cluster::Node node_;
     std::deque<cluster::Effect> effects_;
+    std::pair<pid_t, std::uint64_t> postmaster_;
     bool persisting_ = false;
     bool held_down_ = false;
     bool stopped_ = false;

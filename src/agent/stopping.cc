@@ -25,6 +25,15 @@ bool handed_over(Ending const& ending) {
     return record && record->phase == cluster::Phase::stable && record->leader != ending.desk.self();
 }
 
+// Our server is down already and nobody is heard who could take over: the whole cluster is being stopped.
+bool alone(Ending const& ending) {
+    auto const& node = ending.driver.node();
+    auto const now = runtime::boot_now();
+    bool heard = false;
+    for (auto const& [id, peer] : node.peers()) heard = heard || now - peer.heard < 1s;
+    return !heard && node.observation().server == cluster::Server::stopped;
+}
+
 template <class Condition>
 Task<bool> wait_until(Ending& ending, Duration limit, Condition condition) {
     auto const until = runtime::boot_now() + limit;
@@ -47,7 +56,9 @@ Task<void> hand_over(Ending& ending) {
         co_return;
     }
     auto const& node = ending.driver.node();
-    auto const over = [&] { return handed_over(ending) || (node.record() && !node.record()->handover); };
+    auto const over = [&] {
+        return handed_over(ending) || alone(ending) || (node.record() && !node.record()->handover);
+    };
     bool const in_time = co_await wait_until(ending, kHandOverWithin, over);
     if (handed_over(ending))
         log::info("stop", "handed over");

@@ -23,7 +23,9 @@ void Node::Mind::on_message(NodeId const& from, Message const& message) {
                        }
                    },
                    [&](Renew const& ask) {
-                       bool const known_other = record && record->epoch == ask.epoch && record->leader != from;
+                       // An epoch whose leader is not known here yet has only one: who asks for it was appointed.
+                       bool const known_other = record && record->epoch == ask.epoch && !record->leader.value.empty() &&
+                                                record->leader != from;
                        bool const granted = ask.epoch >= floor && !known_other;
                        if (granted) {
                            raise_floor(ask.epoch);

@@ -162,8 +162,8 @@ bool Node::Mind::fence() {
 
 // Before anything is started again: the guardian takes whatever runs past the deadline for a primary.
 void Node::Mind::disarm() {
-    bool const may_be_primary =
-        seen.server == Server::primary || (busy && (busy->verb == Verb::promote || busy->verb == Verb::kill));
+    bool const may_be_primary = seen.server == Server::primary || seen.server == Server::starting ||
+                                (busy && (busy->verb == Verb::promote || busy->verb == Verb::kill));
     if (armed == Instant{} || may_be_primary) return;
     armed = inherited_deadline = {};
     out.push_back(Arm{});
@@ -186,6 +186,7 @@ void Node::Mind::advance() {
         return;
     }
     if (!fence()) {
+        disarm();
         if (is_leader())
             lead();
         else if (self.kind == Kind::data)
