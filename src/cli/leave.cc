@@ -1,2 +1,67 @@
-// `pgkeel leave`: Takes a node out of its cluster.
-#include "cli/commands.h"
+// `pgkeel leave`: a member goes, in order, and what remains of it is said.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+
+#include "cli/errand.h"
+#include "cli/terminal.h"
+
+namespace keel::cli {
+
+namespace {
+
+struct LeaveOptions {
+    std::string member;
+    bool yes = false, no_wait = false;
+};
+
+// The member is gone when the status lacks it. The agent of a node that has left may end: that is no failure.
+Done wait_until_gone(Agent const& agent, std::string const& name, bool own) {
+    auto gone = follow(agent, 120s, "the leave of " + name, [&](auto const& status) -> std::optional<Done> {
+        if (find_member(status, name) == nullptr) return Done{};
+        return std::nullopt;
+    });
+    if (!gone && own && gone.error().exit_code == kUnreachable) return {};
+    return gone;
+}
+
+Done leave(Agent const& agent, LeaveOptions const& options, Reach const& reach) {
+    KEEL_TRY(auto const before, agent.status());
+    KEEL_TRY(auto const member, member_named(before, options.member.empty() ? before.told_by : options.member));
+    bool const own = member.name == before.told_by && reach.host.empty();
+    KEEL_CHECK(confirm(fmt::format("{} leaves the cluster {} for good; its data stays on its disk but follows no more",
+                                   member.name, before.cluster),
+                       options.yes));
+    KEEL_CHECK(agent.post("/leave", web::MemberRequest{member.name, {}}).transform([](auto const&) {}));
+    if (options.no_wait) {
+        fmt::print("{} was asked to leave; `pgkeel status --watch` shows it.\n", member.name);
+        return {};
+    }
+    KEEL_CHECK(wait_until_gone(agent, member.name, own));
+    fmt::print("{} has left the cluster.\n", member.name);
+    if (own)
+        fmt::print(
+            "What remains here: the node's processes, to be stopped, and {} with its data and keys, to be\n"
+            "removed by you when nobody needs them any more.\n",
+            reach.directory);
+    else
+        fmt::print(
+            "What remains on its machine: its processes, to be stopped, and its directory with data and keys.\n");
+    return {};
+}
+
+}  // namespace
+
+void add_leave(Commands& commands) {
+    auto const options = std::make_shared<LeaveOptions>();
+    auto& command = commands.add("leave", "Take a node out of its cluster, for good");
+    command.add_option("member", options->member, "Name; else the node that is asked");
+    command.add_flag("--yes,-y", options->yes, "Do not ask");
+    command.add_flag("--no-wait", options->no_wait, "Do not wait for the result");
+    commands.on(command, [options, &commands]() -> Done {
+        KEEL_TRY(auto const agent, Agent::find(commands.reach()));
+        return leave(agent, *options, commands.reach());
+    });
+}
+
+}  // namespace keel::cli

@@ -1,0 +1,38 @@
+// `pgkeel node`: the node itself, in the foreground; and `pgkeel demo`.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+
+#include "agent/start_up.h"
+#include "cli/commands.h"
+
+namespace keel::cli {
+
+void add_node(Commands& commands) {
+    auto& command = commands.add_local("node", "Run this node in the foreground (what a service manager starts)");
+    commands.on(command, [&commands]() -> Done {
+        auto config = agent::load_config(commands.reach().directory);
+        if (!config) return std::unexpected(Failure(kUsage, std::move(config.error())));
+        if (int const code = commands.hooks().node(*config); code != kDone) return stop(code, Code::internal, "");
+        return {};
+    });
+}
+
+void add_demo(Commands& commands) {
+    auto const options = std::make_shared<DemoOptions>();
+    auto& command = commands.add_bare("demo", "Three real nodes on this machine, a shop under load, and a murder");
+    command.add_flag("--stay", options->stay, "Leave the cluster running and print how to connect");
+    command.add_option("--dir", options->directory, "An empty directory for it; else a new one below $TMPDIR");
+    command.add_option("--writers", options->writers, "Connections that order")
+        ->check(CLI::Range(1, 64))
+        ->capture_default_str();
+    command.add_option("--readers", options->readers, "Connections that read")
+        ->check(CLI::Range(0, 64))
+        ->capture_default_str();
+    commands.on(command, [options, &commands]() -> Done {
+        if (int const code = commands.hooks().demo(*options); code != kDone) return stop(code, Code::internal, "");
+        return {};
+    });
+}
+
+}  // namespace keel::cli
