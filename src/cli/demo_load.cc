@@ -20,6 +20,16 @@ constexpr int kCustomers = 200;
 constexpr int kProducts = 50;
 constexpr int kStock = 1'000'000;
 
+constexpr char const* kCustomersTable = "CREATE TABLE customers (id int PRIMARY KEY, name text NOT NULL)";
+constexpr char const* kProductsTable = R"(CREATE TABLE products (
+    id int PRIMARY KEY, name text NOT NULL, price numeric NOT NULL, stock bigint NOT NULL))";
+constexpr char const* kOrdersTable = R"(CREATE TABLE orders (
+    id bigint PRIMARY KEY,
+    customer_id int NOT NULL REFERENCES customers,
+    product_id int NOT NULL REFERENCES products,
+    quantity int NOT NULL,
+    placed timestamptz NOT NULL DEFAULT now()))";
+
 using postgres::Bound;
 using postgres::Connection;
 using postgres::Endpoint;
@@ -89,13 +99,7 @@ Status create_shop(postgres::ConnInfo const& administrator, Shop const& shop, Se
     KEEL_TRY(auto connection, connect_to_primary(shop, primary));
     return run_all(
         connection,
-        {"CREATE TABLE customers (id int PRIMARY KEY, name text NOT NULL)",
-         "CREATE TABLE products (id int PRIMARY KEY, name text NOT NULL, price numeric NOT NULL, stock bigint NOT "
-         "NULL)",
-         "CREATE TABLE orders (id bigint PRIMARY KEY, customer_id int NOT NULL REFERENCES customers, product_id int "
-         "NOT NULL "
-         "REFERENCES products, quantity int NOT NULL, placed timestamptz NOT NULL DEFAULT now())",
-         "CREATE INDEX ON orders (placed)",
+        {kCustomersTable, kProductsTable, kOrdersTable, "CREATE INDEX ON orders (placed)",
          fmt::format("INSERT INTO customers SELECT i, 'Customer ' || i FROM generate_series(1, {}) i", kCustomers),
          fmt::format("INSERT INTO products SELECT i, 'Product ' || i, i * 1.5, {} FROM generate_series(1, {}) i",
                      kStock, kProducts)});

@@ -74,7 +74,7 @@ std::vector<pid_t> processes_of(std::string const& directory) {
     return found;
 }
 
-Result<Nodes> Nodes::plan(runtime::Io& io, std::string root) {
+Result<Nodes> Nodes::plan(runtime::Io& io, std::string const& root) {
     Nodes nodes(io);
     KEEL_TRY(nodes.ports_, find_ports());
     std::error_code error;

@@ -30,7 +30,7 @@ struct Ports {
 class Nodes {
   public:
     // Below `root`, an empty directory of this user. Ports that nobody uses on all three addresses are looked for.
-    static Result<Nodes> plan(runtime::Io& io, std::string root);
+    static Result<Nodes> plan(runtime::Io& io, std::string const& root);
 
     std::array<Machine, 3>& machines() { return machines_; }
     Machine& machine(std::string const& name);
