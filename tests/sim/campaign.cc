@@ -45,6 +45,15 @@ void stale_news(Plan& plan) {
     plan.trouble = 15 * kSecond;
 }
 
+// One leader after another, each cut short.
+void many_elections(Plan& plan) {
+    plan.faults = 0;
+    add(plan, {Fault::postmaster_crash, Fault::machine_crash, Fault::power_loss, Fault::isolate, Fault::agent_crash});
+    plan.fault_interval = 400 * kMs;
+    plan.client_interval = 15 * kMs;
+    if (plan.mode == cluster::Mode::async) plan.mode = cluster::Mode::quorum;
+}
+
 constexpr Named kDefects[] = {
     {"skip_barrier", Defect::skip_barrier, Mutation::none},
     {"ignore_persist", Defect::ignore_persist, Mutation::none, stale_news},
@@ -53,12 +62,16 @@ constexpr Named kDefects[] = {
     {"no_cut", Defect::no_cut, Mutation::none},
     {"unplanned_timeline", Defect::unplanned_timeline, Mutation::none},
     {"no_guardian", Defect::no_guardian, Mutation::none},
-    {"compare_lsn_only", Defect::none, Mutation::compare_lsn_only},
+    {"compare_lsn_only", Defect::none, Mutation::compare_lsn_only, many_elections},
     {"sync_order_reversed", Defect::none, Mutation::sync_order_reversed},
     {"skip_catch_up", Defect::none, Mutation::skip_catch_up},
     {"no_coverage", Defect::none, Mutation::no_coverage},
     {"soft_promises", Defect::none, Mutation::soft_promises},
-    {"reuse_timelines", Defect::none, Mutation::reuse_timelines},
+    {"reuse_timelines", Defect::none, Mutation::reuse_timelines, many_elections},
+    // No fault of ours: the same trouble with everything in order.
+    {"busy_register", Defect::none, Mutation::none, busy_register},
+    {"stale_news", Defect::none, Mutation::none, stale_news},
+    {"many_elections", Defect::none, Mutation::none, many_elections},
 };
 
 Plan plan_of(std::uint64_t seed, std::string_view defect) {
@@ -79,7 +92,9 @@ Plan plan_of(std::uint64_t seed, std::string_view defect) {
 
 std::vector<std::string> defect_names() {
     std::vector<std::string> names;
-    for (auto const& known : kDefects) names.emplace_back(known.name);
+    for (auto const& known : kDefects) {
+        if (known.defect != Defect::none || known.mutation != Mutation::none) names.emplace_back(known.name);
+    }
     return names;
 }
 

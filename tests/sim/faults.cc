@@ -323,14 +323,24 @@ void Faults::heal() {
         host.power_on();
         host.start_agent();
     }
-    edit_record(
-        [](Record& record) {
-            record.paused = false;
-            for (auto& [id, member] : record.members)
-                member.tags.nofailover = member.tags.nosync = false, member.tags.delayed_s = 0;
-            return true;
-        },
-        50);
+    // Twice: an older edit may still be on its way.
+    settle_record();
+    later(4 * kSecond, [this] { settle_record(); });
+}
+
+// No operator wants anything special any more.
+void Faults::settle_record() {
+    auto const edit = [](Record& record) {
+        bool changed = std::exchange(record.paused, false);
+        for (auto& [id, member] : record.members) {
+            auto& tags = member.tags;
+            changed |= tags.nofailover || tags.nosync || tags.delayed_s != 0;
+            tags.nofailover = tags.nosync = false;
+            tags.delayed_s = 0;
+        }
+        return changed;
+    };
+    edit_record(edit, 50);
 }
 
 }  // namespace keel::sim

@@ -26,6 +26,7 @@ class Faults {
     void on_disk(Fault fault, int node);
     void by_operator(Fault fault);
     void step_clock(int node);
+    void settle_record();
     int victim();
     int data_victim();
     // The operator's edit; tried again a few times after a conflict. `edit` returns false when there is nothing to do.

@@ -67,7 +67,7 @@ struct Plan {
     bool watch = true;         // records are pushed, besides being polled
     std::uint32_t faults = 0;  // bit per Fault
     Time fault_interval = 3 * kSecond;
-    Time trouble = 40 * kSecond;  // how long faults happen
+    Time trouble = 40 * kSecond;     // how long faults happen
     Time restart_max = 4 * kSecond;  // an agent is started again within this
     Time client_interval = 40 * kMs;
     double loss = 0;
