@@ -40,6 +40,9 @@ Task<void> do_errands(Desk& desk, Driver& driver, Supervisor& supervisor, postgr
         co_await runtime::sleep_for(kLookEvery);
         auto const errand = own_errand(driver, desk.self());
         if (!errand || driver.command_runs()) continue;
+        // What was acknowledged may be on this copy alone; the leader takes it out of the sync set first.
+        bool const counted_on = driver.node().record()->sync.members.contains(desk.self());
+        if (errand->work == cluster::Work::reinit && counted_on) continue;
         if (errand->number != last) {
             char const* what = boost::describe::enum_to_string(errand->work, "?");
             log::info("errand", "{} of PostgreSQL, asked by {}", what, errand->asked_by);

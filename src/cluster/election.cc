@@ -160,7 +160,8 @@ SyncSet sync_after(Record const& record, Ballot const& ballot, NodeId const& win
     for (auto const& [id, grant] : ballot.grants) {
         auto const member = record.members.find(id);
         if (id == winner || member == record.members.end() || !sync_eligible(member->second)) continue;
-        if (grant.fenced && grant.whole && sound_lineage(record, id, grant) && position_of(grant, record) >= position) {
+        if (grant.fenced && grant.whole && grant.in_recovery && sound_lineage(record, id, grant) &&
+            position_of(grant, record) >= position) {
             out.members.insert(id);
         }
     }

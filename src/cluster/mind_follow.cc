@@ -142,6 +142,8 @@ bool Node::Mind::copy_if_needed() {
                              : fmt::format("its WAL on timeline {} at {} is not in the cluster's history",
                                            seen.timeline.value, to_string(seen.replay)));
     if (!idle()) return true;
+    // What was acknowledged may be on this copy alone; the leader takes us out of the sync set first.
+    if (record->sync.members.contains(me())) return true;
     Command filled;
     if (server_up() || seen.server == Server::starting) {
         command(Verb::stop, "stopped to be copied anew");

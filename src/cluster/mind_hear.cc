@@ -67,8 +67,10 @@ void Node::Mind::on_message(NodeId const& from, Message const& message) {
 void Node::Mind::on_observation(Observation const& observation) {
     seen = observation;
     looked = true;
-    bool const no_primary = seen.server != Server::primary && seen.server != Server::starting;
-    if (no_primary && is_leader() && record->phase == Phase::stable) server_gone = record->epoch;
+    if (seen.server == Server::primary)
+        known_standby = false;
+    else if (seen.server != Server::starting)
+        known_standby = !(busy && busy->verb == Verb::promote);
     watch_progress();
 }
 

@@ -90,6 +90,7 @@ void Node::Mind::take_office() {
         filled.lineage = record->lineage;
         possible_names = {filled.names};
         arm();
+        known_standby = false;
         command(Verb::promote, reason, filled);
     } else if (seen.server == Server::recovery) {
         reason += ", waits for a majority's promises";
@@ -146,7 +147,7 @@ void Node::Mind::recover_leadership() {
     }
     // Processes are there but nobody can look inside: hung, or orphans of a dead postmaster. They may still
     // acknowledge.
-    if (server_gone != record->epoch) {
+    if (!known_standby) {
         think(State::expired, "its server does not answer");
         command(Verb::kill, reason);  // overtakes whatever hangs on that server
         return;
@@ -256,7 +257,7 @@ SyncSet Node::Mind::wanted_sync() {
     Duration const patience = std::chrono::milliseconds(settings.evict_after_ms);
     std::vector<NodeId> lost;
     for (auto const& [id, one] : record->members) {
-        if (id == me() || !sync_eligible(one)) continue;
+        if (id == me() || !sync_eligible(one) || gives_up_its_copy(id)) continue;
         auto const& known = progress[id];
         bool const in = record->sync.members.contains(id);
         bool const stays = in && clock.now - known.moved <= patience;
@@ -268,16 +269,37 @@ SyncSet Node::Mind::wanted_sync() {
             lost.push_back(id);
     }
     if (settings.mode == Mode::strict) {
-        // Never degrades: the missing stay in, those already in first, and writes wait for them.
+        // The missing stay in, those already in first: they have what was acknowledged, and writes wait for them.
         std::ranges::partition(lost, [&](NodeId const& id) { return record->sync.members.contains(id); });
         for (auto const& id : lost) {
             if (wanted.members.size() < settings.quorum) wanted.members.insert(id);
         }
+        if (wanted.members.size() >= settings.quorum) return wanted;
+        return {settings.mode, {me()}, 1, me()};
     }
     if (settings.mode == Mode::async || wanted.members.empty()) return {settings.mode, {me()}, 1, me()};
-    if (settings.mode == Mode::quorum)
-        wanted.quorum = std::min(settings.quorum, static_cast<std::uint32_t>(wanted.members.size()));
+    wanted.quorum = std::min(settings.quorum, static_cast<std::uint32_t>(wanted.members.size()));
     return wanted;
+}
+
+// A member that is to be rewound or cloned holds nothing any more, and waits with it until the record says so.
+bool Node::Mind::gives_up_its_copy(NodeId const& id) const {
+    auto const errand = record->errands.find(id);
+    if (errand != record->errands.end() && errand->second.work == Work::reinit) return true;
+    auto const peer = peers.find(id);
+    if (peer == peers.end() || !fresh_peer(id)) return false;
+    State const told = peer->second.last.state;
+    return told == State::diverged || told == State::rewinding || told == State::cloning || told == State::fresh;
+}
+
+// Strict never lets a commit pass that W standbys have not, whoever is recorded.
+Names Node::Mind::wanted_names(SyncSet const& wanted) const {
+    if (wanted.mode != Mode::strict || !wanted.members.contains(me())) return names_for(wanted, me());
+    Names all{record->settings.quorum, {}};
+    for (auto const& [id, one] : record->members) {
+        if (id != me() && sync_eligible(one)) all.members.insert(id);
+    }
+    return all.members.empty() ? Names{} : all;
 }
 
 std::string Node::Mind::describe(SyncSet const& set) const {
@@ -295,7 +317,8 @@ bool Node::Mind::keep_sync() {
         swap(std::move(next), "sync", "once more: " + describe(*pending_sync));
         return true;
     }
-    SyncView view{me(), record->sync, wanted_sync(), possible_names, settled_flush, {}};
+    SyncSet const wanted = wanted_sync();
+    SyncView view{me(), record->sync, wanted, wanted_names(wanted), possible_names, settled_flush, {}};
     for (auto const& sender : seen.senders) view.flushed[sender.node] = sender.flush;
     if (mutation == Mutation::skip_catch_up) view.settled_flush = {};
     SyncStep step = plan_sync(view);

@@ -139,8 +139,7 @@ void Node::Mind::refresh() {
 // The fence comes before everything: a server that may be acknowledging without a right to is killed, whatever else
 // runs.
 bool Node::Mind::fence() {
-    bool const may_be_primary = seen.server == Server::primary || (busy && busy->verb == Verb::promote);
-    if (!may_be_primary) return false;
+    if (!looked || !may_be_primary()) return false;
     std::string why;
     if (record && record->leader != me()) {
         why = record->leader.value.empty()
@@ -162,9 +161,7 @@ bool Node::Mind::fence() {
 
 // Before anything is started again: the guardian takes whatever runs past the deadline for a primary.
 void Node::Mind::disarm() {
-    bool const may_be_primary = seen.server == Server::primary || seen.server == Server::starting ||
-                                (busy && (busy->verb == Verb::promote || busy->verb == Verb::kill));
-    if (armed == Instant{} || may_be_primary) return;
+    if (armed == Instant{} || may_be_primary() || !known_standby || (busy && busy->verb == Verb::kill)) return;
     armed = inherited_deadline = {};
     out.push_back(Arm{});
 }

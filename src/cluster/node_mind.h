@@ -21,7 +21,8 @@ struct Node::Mind {
     std::optional<Record> record;
     Instant record_since;  // when this epoch and phase were first seen here
     Observation seen;
-    bool looked = false;  // `seen` is an observation and not a default
+    bool known_standby = false;  // the server was seen not to be a primary since it was last promoted or adopted
+    bool looked = false;         // `seen` is an observation and not a default
     std::map<NodeId, PeerSight> peers;
     Instant started;
     Instant leader_heard;  // the leader of `record`, with its lease
@@ -66,7 +67,6 @@ struct Node::Mind {
     std::optional<std::uint64_t> adopting;  // revision at which this agent found a server to lead on
     std::set<NodeId> voters_to_be;
     Lsn settled_flush;
-    Epoch server_gone;             // the reign in which our server was seen to be no primary any more
     bool handing_over = false;     // stepping down on purpose
     std::string handover_failed;   // why; empty while it has not
     std::string promotion_failed;  // why; empty while it has not
@@ -122,6 +122,10 @@ struct Node::Mind {
     bool serving() const;  // leads, with lease and confirmed server
     bool server_up() const { return seen.server == Server::recovery || seen.server == Server::primary; }
     bool can_swap() const { return !swapping && !refreshing && !must_refresh; }
+    bool may_be_primary() const {
+        return seen.server == Server::primary || (seen.server == Server::starting && !known_standby) ||
+               (busy && busy->verb == Verb::promote);
+    }
     bool idle() const { return !busy && clock.now >= not_before; }
     std::string name_of(NodeId const& id) const;
     NodeId me() const { return self.id; }
@@ -163,6 +167,8 @@ struct Node::Mind {
     void recover_leadership();
     bool keep_sync();
     SyncSet wanted_sync();
+    Names wanted_names(SyncSet const& wanted) const;
+    bool gives_up_its_copy(NodeId const& id) const;
     void watch_progress();
     bool keep_voters();
     bool change_voter(NodeId const& id, bool votes);

@@ -107,9 +107,10 @@ std::vector<Move> moves_from(Standing const& at, std::vector<SyncSet> const& sto
 SyncStep first_move(SyncView const& view) {
     auto stops = stations(view.recorded, view.wanted);
     stops.push_back(view.recorded);
-    auto const settings = settings_on_the_way(stops, view.possible, view.leader);
+    auto settings = settings_on_the_way(stops, view.possible, view.leader);
+    settings.push_back(view.wanted_names);
     Standing const start{view.possible, view.recorded};
-    Standing const goal{{names_for(view.wanted, view.leader)}, view.wanted};
+    Standing const goal{{view.wanted_names}, view.wanted};
     std::map<Standing, std::pair<int, SyncStep>> best;
     std::set<std::pair<int, Standing>> open{{0, start}};
     best[start] = {0, {}};
@@ -164,7 +165,7 @@ std::size_t fenced_needed(SyncSet const& set) {
 }
 
 SyncStep plan_sync(SyncView const& view) {
-    bool const in_force = view.possible.size() == 1 && view.possible.front() == names_for(view.wanted, view.leader);
+    bool const in_force = view.possible.size() == 1 && view.possible.front() == view.wanted_names;
     if (view.recorded == view.wanted && in_force) return {};
     SyncStep const step = first_move(view);
     bool const write = step.kind == SyncStep::Kind::write_record;

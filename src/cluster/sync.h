@@ -22,8 +22,9 @@ struct SyncView {
     NodeId leader;
     SyncSet recorded;
     SyncSet wanted;
-    std::vector<Names> possible;    // settings that may be in force; one when a barrier has passed
-    Lsn settled_flush;              // the leader's flush LSN, read after the last barrier
+    Names wanted_names;           // goes with `wanted`: names_for(), or more (strict waits for those who are away, too)
+    std::vector<Names> possible;  // settings that may be in force; one when a barrier has passed
+    Lsn settled_flush;            // the leader's flush LSN, read after the last barrier
     std::map<NodeId, Lsn> flushed;  // per standby
 };
 

@@ -27,7 +27,7 @@ Names any(std::uint32_t count, std::vector<std::string> const& members) {
 
 // The kind of the first step from one set to another, with the old setting in force and everybody caught up.
 SyncStep first_step(SyncSet const& from, SyncSet const& to) {
-    SyncView view{kLeader, from, to, {names_for(from, kLeader)}, Lsn{10}, {}};
+    SyncView view{kLeader, from, to, names_for(to, kLeader), {names_for(from, kLeader)}, Lsn{10}, {}};
     for (auto const& id : to.members) view.flushed[id] = Lsn{10};
     return plan_sync(view);
 }
@@ -63,12 +63,31 @@ TEST(Sync, AMemberIsTakenOutOfTheRecordOnlyWhenEnoughOthersHaveOlderCommits) {
     SyncView view{kLeader,
                   set_of(Mode::quorum, {"b", "c"}, 1),
                   set_of(Mode::quorum, {"b"}, 1),
+                  any(1, {"b"}),
                   {any(1, {"b"})},
                   Lsn{100},
                   {{NodeId{"b"}, Lsn{99}}}};
     EXPECT_EQ(plan_sync(view).kind, SyncStep::Kind::wait);
     view.flushed[NodeId{"b"}] = Lsn{100};
     EXPECT_EQ(plan_sync(view).kind, SyncStep::Kind::write_record);
+}
+
+TEST(Sync, StrictGoesOnWaitingWhileOnlyTheLeaderIsRecorded) {
+    SyncView view{kLeader,
+                  set_of(Mode::strict, {"b"}, 1),
+                  set_of(Mode::strict, {"leader"}, 1),
+                  any(1, {"b", "c"}),
+                  {any(1, {"b"})},
+                  Lsn{10},
+                  {}};
+    for (int step = 0; step < 3; ++step) {
+        SyncStep const next = plan_sync(view);
+        if (next.kind == SyncStep::Kind::write_record) view.recorded = next.record;
+        if (next.kind == SyncStep::Kind::set_names) view.possible = {next.names};
+        EXPECT_GT(view.possible.front().count, 0U);
+    }
+    EXPECT_EQ(view.recorded, view.wanted);
+    EXPECT_EQ(view.possible.front(), view.wanted_names);
 }
 
 TEST(Sync, FencedNodesNeededIsMembersMinusQuorumPlusOne) {
@@ -98,7 +117,7 @@ class EveryChange : public ::testing::Test {
     }
 
     static void walk(SyncSet const& from, SyncSet const& to, std::vector<Names> possible) {
-        SyncView view{kLeader, from, to, std::move(possible), Lsn{10}, {}};
+        SyncView view{kLeader, from, to, names_for(to, kLeader), std::move(possible), Lsn{10}, {}};
         for (auto const* name : {"b", "c", "d", "e"}) view.flushed[NodeId{name}] = Lsn{10};
         for (int steps = 0; steps < 12; ++steps) {
             ASSERT_TRUE(covers(view.possible, view.recorded, kLeader))
