@@ -10,9 +10,9 @@ namespace log = runtime::log;
 
 cluster::Clock clock_now() { return {runtime::boot_now(), runtime::unix_ms_now()}; }
 
-// What may be done to a server that is to be down.
-bool allowed_when_held_down(cluster::Verb verb) {
-    return verb == cluster::Verb::kill || verb == cluster::Verb::stop || verb == cluster::Verb::cut;
+bool brings_server_up(cluster::Verb verb) {
+    using cluster::Verb;
+    return verb == Verb::start || verb == Verb::promote || verb == Verb::clone || verb == Verb::rewind;
 }
 
 }  // namespace
@@ -133,7 +133,7 @@ void Driver::carry_out(cluster::Arm const& arm) {
 void Driver::carry_out(cluster::Command command) {
     story_.command_given(command);
     if (hands_.supervisor == nullptr) return;  // a witness has no server, and its machine gives no commands
-    if (held_down_ && !allowed_when_held_down(command.verb)) {
+    if (held_down_ && brings_server_up(command.verb)) {
         // Left without an answer on purpose: the machine waits for it, and asks for nothing else until the end.
         log::debug("postgres", "not done, the node is being stopped: {}", command.reason);
         return;

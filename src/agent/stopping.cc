@@ -69,8 +69,8 @@ Task<void> hand_over(Ending& ending) {
 }  // namespace
 
 Task<void> end_server(Ending& ending) {
-    if (leads(ending) && !ending.hurry) co_await hand_over(ending);
     ending.driver.hold_server_down();
+    if (leads(ending) && !ending.hurry) co_await hand_over(ending);
     bool const idle = co_await wait_until(ending, kCommandEndsWithin, [&] { return !ending.driver.command_runs(); });
     if (!idle || ending.hurry) {
         // A clone or rewind is broken off by it too; its marker says so to the next start.

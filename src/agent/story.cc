@@ -33,6 +33,11 @@ void Story::tell_record(cluster::Clock clock, cluster::Node const& node, cluster
     }
     if (record.revision == revision_) return;
     bool const first = revision_ == 0;
+    for (auto const& event : record.history) {
+        bool const told_below = event.kind == "leader" || event.kind == "revoke" || event.kind == "promote";
+        if (event.number > told_ && !first && !told_below) log::info("record", "{}: {}", event.kind, event.text);
+    }
+    if (!record.history.empty()) told_ = record.history.back().number;
     revision_ = record.revision;
     bool const new_epoch = record.epoch != epoch_;
     bool const changed = new_epoch || record.phase != phase_ || record.leader != leader_;

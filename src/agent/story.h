@@ -56,6 +56,7 @@ class Story {
     std::string last_reason_;
     cluster::State last_state_ = cluster::State::fresh;
     std::uint64_t revision_ = 0;
+    std::uint64_t told_ = 0;  // number of the last history event
     Epoch epoch_;
     cluster::Phase phase_ = cluster::Phase::stable;
     NodeId leader_;
