@@ -22,14 +22,28 @@ std::optional<cluster::Errand> own_errand(Driver const& driver, NodeId const& se
 }
 
 Task<Status> carry_out(cluster::Errand const& errand, Supervisor& supervisor, postgres::Place const& place) {
+    bool const reinit = errand.work == cluster::Work::reinit;
+    // First, so that the machine finds a directory that it may not start; it clones a new one beside it.
+    if (reinit) {
+        if (auto status = postgres::set_marker(place, "thrown away by an operator (reinit)"); !status) co_return status;
+    }
     cluster::Command stop;
     stop.verb = cluster::Verb::stop;
     stop.reason = errand.asked_by;
     auto const done = co_await supervisor.carry_out_aside(std::move(stop));
-    if (!done.ok) co_return fail(Code::unavailable, "PostgreSQL did not stop: " + done.text);
-    if (errand.work == cluster::Work::restart) co_return Status{};
-    // A marked directory is never started again; the machine clones a new one beside it.
-    co_return postgres::set_marker(place, "thrown away by an operator (reinit)");
+    if (done.ok) co_return Status{};
+    if (reinit) (void)postgres::clear_marker(place);
+    co_return fail(Code::unavailable, "PostgreSQL did not stop: " + done.text);
+}
+
+// The errand stays on record as long as the copy is not whole: the sync set does not count on it meanwhile.
+Task<void> wait_for_copy(Driver const& driver, postgres::Place const& place) {
+    auto const copied = [&] {
+        auto const& seen = driver.node().observation();
+        bool const streams = seen.server == cluster::Server::recovery && seen.receiver && !driver.command_runs();
+        return streams && postgres::read_marker(place).empty();
+    };
+    while (!copied()) co_await runtime::sleep_for(kLookEvery);
 }
 
 }  // namespace
@@ -49,6 +63,7 @@ Task<void> do_errands(Desk& desk, Driver& driver, Supervisor& supervisor, postgr
             last = errand->number;
             auto const status = co_await carry_out(*errand, supervisor, place);
             if (!status) log::error("errand", "{} failed: {}", what, to_string(status.error()));
+            if (status && errand->work == cluster::Work::reinit) co_await wait_for_copy(driver, place);
             std::string const problem = status ? "" : status.error().text;
             auto const written = co_await desk.change([&, number = errand->number](cluster::Record& record) -> Status {
                 cluster::finish_errand(record, desk.self(), number, problem, desk.caller("the agent"));
