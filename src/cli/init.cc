@@ -157,8 +157,8 @@ Done init(InitOptions& options, std::string const& directory) {
         return stop(kUsage, Code::invalid, fmt::format("--cluster \"{}\" is not a name", options.cluster),
                     "use 1..63 of a-z, 0-9 and '-', beginning with a letter");
     for (auto const& [name, value] : {std::pair("mode", options.mode), std::pair("profile", options.profile)})
-        KEEL_CHECK(config::set_setting(options.settings, name, value).transform([](auto const&) {}));
-    KEEL_CHECK(parse_span_s(options.token_valid).transform([](auto) {}));
+        KEEL_CHECK(config::set_setting(options.settings, name, value));
+    KEEL_CHECK(parse_span_s(options.token_valid));
     if (options.node.config.tags.spare || options.node.config.tags.delayed_s > 0)
         return stop(kUsage, Code::invalid, "the first node leads, so it is neither spare nor delayed",
                     "leave the tag out");

@@ -32,7 +32,7 @@ Done leave(Agent const& agent, LeaveOptions const& options, Reach const& reach) 
     KEEL_CHECK(confirm(fmt::format("{} leaves the cluster {} for good; its data stays on its disk but follows no more",
                                    member.name, before.cluster),
                        options.yes));
-    KEEL_CHECK(agent.post("/leave", web::MemberRequest{member.name, {}}).transform([](auto const&) {}));
+    KEEL_CHECK(agent.post("/leave", web::MemberRequest{member.name, {}}));
     if (options.no_wait) {
         fmt::print("{} was asked to leave; `pgkeel status --watch` shows it.\n", member.name);
         return {};

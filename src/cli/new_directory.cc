@@ -124,7 +124,7 @@ Done in_child_as(std::string const& user, std::function<Done()> const& work) {
 
 Done fill_directory(config::NodeConfig const& config, std::function<Done()> const& fill) {
     auto const& directory = config.directory;
-    if (::geteuid() == 0) KEEL_CHECK(agent::find_account(config.user).transform([](auto) {}));
+    if (::geteuid() == 0) KEEL_CHECK(agent::find_account(config.user));
     KEEL_CHECK(check_empty(directory));
     KEEL_TRY(bool const made, make_directory(config));
     auto const work = [&] { return fill_marked(directory, fill); };

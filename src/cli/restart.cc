@@ -65,7 +65,7 @@ Done hand_over(Agent const& agent, std::string const& leader, std::set<std::stri
 
 Done restart(Agent const& agent, RestartOptions const& options) {
     KEEL_TRY(auto const before, agent.status());
-    for (auto const& name : options.members) KEEL_CHECK(member_named(before, name).transform([](auto const&) {}));
+    for (auto const& name : options.members) KEEL_CHECK(member_named(before, name));
     auto const order = order_of(before, options.members);
     if (order.empty())
         return stop(kNotSafe, Code::unavailable, "none of these members runs and is healthy", "pgkeel status");

@@ -20,12 +20,14 @@ struct SwitchoverOptions {
 
 Done switchover(Agent const& agent, SwitchoverOptions const& options) {
     if (options.cancel) {
-        KEEL_TRY(auto const done, agent.send("POST", "/switchover/cancel", {}));
+        KEEL_CHECK(agent.send("POST", "/switchover/cancel", {}));
         fmt::print("The planned switchover is taken back.\n");
         return {};
     }
     cluster::SwitchoverRequest request{options.to, 0};
-    if (!options.at.empty()) KEEL_TRY(request.at_unix_ms, parse_moment(options.at, runtime::unix_ms_now()));
+    if (!options.at.empty()) {
+        KEEL_TRY(request.at_unix_ms, parse_moment(options.at, runtime::unix_ms_now()));
+    }
     KEEL_TRY(auto const before, agent.status());
     KEEL_CHECK(confirm(fmt::format("{} hands the leadership to {}{}; open transactions there are broken off",
                                    before.leader.empty() ? "The leader" : before.leader,

@@ -27,14 +27,14 @@ Done tag(Agent const& agent, TagOptions const& options) {
         if (!status) return std::unexpected(Failure(kUsage, std::move(status.error())));
     }
     if (options.sound) {
-        KEEL_CHECK(agent.post("/sound", web::MemberRequest{options.member, {}}).transform([](auto const&) {}));
+        KEEL_CHECK(agent.post("/sound", web::MemberRequest{options.member, {}}));
         fmt::print("{} may be promoted again.\n", options.member);
     }
     if (request.set.empty()) {
         if (options.sound) return {};
         return stop(kUsage, Code::invalid, "no tag is named", "pgkeel tag NAME priority=10");
     }
-    KEEL_CHECK(agent.post("/tags", request).transform([](auto const&) {}));
+    KEEL_CHECK(agent.post("/tags", request));
     fmt::print("The tags of {} are changed.\n", options.member);
     return {};
 }

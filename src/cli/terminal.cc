@@ -1,56 +1,86 @@
 #include "cli/terminal.h"
 
 #include <fmt/format.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-#include <cstdio>
-#include <cstdlib>
+#include <filesystem>
 #include <iostream>
+
+#include "runtime/files.h"
 
 namespace keel::cli {
 
 namespace {
 
-int exit_code_for(Code code) {
-    switch (code) {
-        case Code::invalid:
-            return kUsage;
-        case Code::conflict:
-            return kNotSafe;
-        default:
-            return kFailed;
+Status run_editor(std::string const& path) {
+    char const* editor = ::getenv("VISUAL");
+    if (editor == nullptr || *editor == '\0') editor = ::getenv("EDITOR");
+    if (editor == nullptr || *editor == '\0') editor = "vi";
+    // Through the shell, since it may have arguments ("code --wait"); the path is an argument, never text of the shell.
+    std::string const script = std::string(editor) + " \"$1\"";
+    pid_t const child = ::fork();
+    if (child < 0) return fail(runtime::system_error(errno, "starting the editor"));
+    if (child == 0) {
+        ::execl("/bin/sh", "sh", "-c", script.c_str(), "sh", path.c_str(), nullptr);
+        ::_exit(127);
     }
+    int how = 0;
+    while (::waitpid(child, &how, 0) < 0 && errno == EINTR) {
+    }
+    if (WIFEXITED(how) && WEXITSTATUS(how) == 0) return {};
+    return fail(Code::unavailable, fmt::format("the editor \"{}\" failed", editor),
+                "set EDITOR to one that is installed; nothing was changed");
 }
 
 }  // namespace
 
-Failure::Failure(Error why) : exit_code(exit_code_for(why.code)), error(std::move(why)) {}
-
-void print_error(Error const& error) { fmt::print(stderr, "pgkeel: {}\n", to_string(error)); }
+void print_error(Error const& error) {
+    std::fflush(stdout);
+    fmt::print(stderr, "{}\n", to_string(error));
+}
 
 void print_note(std::string const& text) { fmt::print(stderr, "{}\n", text); }
 
-bool has_terminal() { return ::isatty(STDIN_FILENO) == 1; }
-
-cluster::Style style() {
-    cluster::Style out;
-    char const* const no_colour = std::getenv("NO_COLOR");
-    out.colour = ::isatty(STDOUT_FILENO) == 1 && (no_colour == nullptr || *no_colour == '\0');
+cluster::Style style_of_stdout() {
+    cluster::Style style;
+    char const* const terminal = ::getenv("TERM");
+    char const* const no_colour = ::getenv("NO_COLOR");
+    bool const dumb = terminal == nullptr || ::strcmp(terminal, "dumb") == 0;
+    style.colour = ::isatty(STDOUT_FILENO) == 1 && !dumb && (no_colour == nullptr || *no_colour == '\0');
     winsize size{};
-    if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) out.columns = size.ws_col;
-    return out;
+    if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) style.columns = size.ws_col;
+    return style;
 }
 
-Done confirm(std::string const& what, bool yes) {
+Done confirm(std::string const& consequence, bool yes) {
     if (yes) return {};
-    if (!has_terminal()) return stop(kNotSafe, Code::conflict, what, "if that is meant, say --yes");
-    fmt::print("{}\nGo on? [y/N] ", what);
-    std::fflush(stdout);
-    std::string line;
-    std::getline(std::cin, line);
-    if (line == "y" || line == "Y" || line == "yes") return {};
-    return stop(kNotSafe, Code::conflict, "not confirmed: nothing was done", "answer y, or say --yes");
+    if (::isatty(STDIN_FILENO) != 1)
+        return stop(kUsage, Code::denied, consequence + "; nobody confirmed it, so nothing was done",
+                    "add --yes to confirm it");
+    fmt::print(stderr, "{}.\nType yes to go on: ", consequence);
+    std::string answer;
+    if (std::getline(std::cin, answer) && answer == "yes") return {};
+    return stop(kFailed, Code::denied, "not confirmed: nothing was done");
+}
+
+Result<std::string> edit_text(std::string const& text, std::string const& file_name) {
+    char const* const temporary = ::getenv("TMPDIR");
+    std::string directory =
+        std::string(temporary != nullptr && *temporary != '\0' ? temporary : "/tmp") + "/pgkeel-edit-XXXXXX";
+    if (::mkdtemp(directory.data()) == nullptr) return fail(runtime::system_error(errno, directory));
+    auto const path = directory + "/" + file_name;
+    auto const edited = [&]() -> Result<std::string> {
+        KEEL_CHECK(runtime::write_atomically(path, text, 0600));
+        KEEL_CHECK(run_editor(path));
+        return runtime::read_file(path, 4U << 20U);
+    }();
+    std::error_code error;
+    std::filesystem::remove_all(directory, error);
+    return edited;
 }
 
 }  // namespace keel::cli

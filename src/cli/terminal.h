@@ -1,5 +1,4 @@
-// The terminal: errors and notes on standard error, colours where there is somebody to see them, a question before
-// anything is destroyed.
+// Speaking with whoever typed the command: errors, questions, and what a terminal can show.
 #pragma once
 
 #include <string>
@@ -9,16 +8,19 @@
 
 namespace keel::cli {
 
-// "pgkeel: text" and the mend, on standard error.
+// The text, and the mend on a line of its own; to stderr.
 void print_error(Error const& error);
-// One line on standard error.
+// Something to know that is no error; to stderr.
 void print_note(std::string const& text);
 
-// Colour and width of standard output; NO_COLOR is heeded (https://no-color.org).
-cluster::Style style();
-bool has_terminal();
+// Colours and width of stdout; none when it is no terminal, TERM is dumb or NO_COLOR is set (https://no-color.org).
+cluster::Style style_of_stdout();
 
-// Says what will be destroyed and asks. Without a terminal only --yes is an answer. kNotSafe: not confirmed.
-Done confirm(std::string const& what, bool yes);
+// Asks before something is destroyed. `consequence` says what, in one sentence. With `yes` nothing is asked; without a
+// terminal it is refused (kUsage), and so is any answer but "yes" (kFailed).
+Done confirm(std::string const& consequence, bool yes);
+
+// A text that the user's editor gets to change: $VISUAL, $EDITOR, else vi.
+Result<std::string> edit_text(std::string const& text, std::string const& file_name);
 
 }  // namespace keel::cli
