@@ -4,9 +4,11 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 
 #include "cli/commands.h"
 #include "cli/terminal.h"
+#include "config/problem.h"
 
 namespace keel::cli {
 
@@ -60,6 +62,18 @@ int wrong_usage(CLI::App const& app, CLI::ParseError const& error) {
     return kUsage;
 }
 
+// A first word that is no command: CLI11 would say that a command is missing.
+bool is_unknown_command(CLI::App const& app, int argc, char const* const* argv) {
+    if (argc < 2 || argv[1][0] == '-') return false;
+    std::vector<std::string> names;
+    for (auto const* command : app.get_subcommands({})) names.push_back(command->get_name());
+    if (std::ranges::find(names, argv[1]) != names.end()) return false;
+    print_error(Error{Code::invalid,
+                      fmt::format("there is no command \"{}\"{}", argv[1], config::did_you_mean(argv[1], names)),
+                      "pgkeel --help"});
+    return true;
+}
+
 int run_inner(int argc, char const* const* argv, Hooks const& hooks, bool& found) {
     if (argc < 2) return kDone;
     auto const inner = hooks.inner.find(argv[1]);
@@ -107,6 +121,7 @@ int run(int argc, char const* const* argv, Hooks const& hooks) {
     Commands commands(app, hooks);
     add_commands(commands);
     add_version(commands);
+    if (is_unknown_command(app, argc, argv)) return kUsage;
     try {
         app.parse(argc, argv);
     } catch (CLI::ParseError const& error) {

@@ -91,6 +91,9 @@ Answer<std::string> Agent::send(std::string const& method, std::string const& pa
     auto answer = call(target_, std::move(request));
     if (!answer) {
         Error error = std::move(answer.error());
+        // The reason without the place, which `where_` names already.
+        auto const place = target_.unix_path + ": ";
+        if (!target_.unix_path.empty() && error.text.starts_with(place)) error.text.erase(0, place.size());
         error.text = fmt::format("{} does not answer: {}", where_, error.text);
         error.mend = error.outcome == Outcome::unknown && method != "GET"
                          ? "it may have happened: look at `pgkeel status` before you try again"

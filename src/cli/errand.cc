@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "runtime/clock.h"
+
 namespace keel::cli {
 
 namespace {
@@ -46,17 +48,32 @@ Done wait_for_errand(Agent const& agent, std::string const& member, web::Done co
     });
 }
 
-std::set<std::string> healthy_members(cluster::ClusterStatus const& status) {
-    std::set<std::string> out;
+Wholeness wholeness_of(cluster::ClusterStatus const& status) {
+    Wholeness out;
     for (auto const& member : status.members) {
-        if (member.healthy) out.insert(member.name);
+        if (member.healthy) out.healthy.insert(member.name);
     }
+    out.synchronous = status.sync_names.size();
     return out;
 }
 
-bool is_restored(cluster::ClusterStatus const& status, std::set<std::string> const& healthy_before) {
-    auto const now = healthy_members(status);
-    return status.phase == cluster::Phase::stable && status.leader_alive && std::ranges::includes(now, healthy_before);
+bool is_restored(cluster::ClusterStatus const& status, Wholeness const& before) {
+    auto const now = wholeness_of(status);
+    return status.phase == cluster::Phase::stable && status.leader_alive && now.synchronous >= before.synchronous &&
+           std::ranges::includes(now.healthy, before.healthy);
+}
+
+Done wait_until_whole(Agent const& agent, Wholeness const& before, Duration limit) {
+    std::optional<Instant> since;
+    return follow(agent, limit, "the return of every member", [&](auto const& status) -> std::optional<Done> {
+        auto const now = runtime::boot_now();
+        if (!is_restored(status, before))
+            since.reset();
+        else if (!since)
+            since = now;
+        if (since && now - *since >= 2s) return Done{};
+        return std::nullopt;
+    });
 }
 
 }  // namespace keel::cli

@@ -38,7 +38,9 @@ cluster::MemberStatus const* find_member(cluster::ClusterStatus const& status, s
 Done follow(Agent const& agent, Duration limit, std::string const& what, Look const& look) {
     auto const begin = runtime::boot_now();
     auto heard = begin;
+    // Where it stands at first is no news.
     std::string said;
+    bool first = true;
     for (;;) {
         auto const status = agent.status();
         auto const now = runtime::boot_now();
@@ -46,8 +48,9 @@ Done follow(Agent const& agent, Duration limit, std::string const& what, Look co
             heard = now;
             if (auto line = phase_line(*status); line != said) {
                 said = std::move(line);
-                fmt::print("{:6.1f} s  {}\n", to_seconds(now - begin), said);
+                if (!first) fmt::print("{:6.1f} s  {}\n", to_seconds(now - begin), said);
                 std::fflush(stdout);
+                first = false;
             }
             if (auto outcome = look(*status)) return std::move(*outcome);
         } else if (status.error().exit_code != kUnreachable || now - heard > kPatience) {

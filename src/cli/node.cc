@@ -20,7 +20,7 @@ void add_node(Commands& commands) {
 
 void add_demo(Commands& commands) {
     auto const options = std::make_shared<DemoOptions>();
-    auto& command = commands.add_bare("demo", "Three real nodes on this machine, a shop under load, and a murder");
+    auto& command = commands.add_bare("demo", "Three real nodes on this machine, a shop under load, and the sudden death of its primary");
     command.add_flag("--stay", options->stay, "Leave the cluster running and print how to connect");
     command.add_option("--dir", options->directory, "An empty directory for it; else a new one below $TMPDIR");
     command.add_option("--writers", options->writers, "Connections that order")

@@ -35,13 +35,6 @@ std::vector<std::string> order_of(cluster::ClusterStatus const& status, std::vec
     return out;
 }
 
-Done wait_until_whole(Agent const& agent, std::set<std::string> const& healthy) {
-    return follow(agent, kStep, "the return of every member", [&](auto const& status) -> std::optional<Done> {
-        if (is_restored(status, healthy)) return Done{};
-        return std::nullopt;
-    });
-}
-
 Done restart_one(Agent const& agent, std::string const& name, RestartOptions const& options) {
     fmt::print("{}: restart\n", name);
     KEEL_TRY(auto const asked, agent.post("/restart", web::MemberRequest{name, {}}));
@@ -50,7 +43,7 @@ Done restart_one(Agent const& agent, std::string const& name, RestartOptions con
 }
 
 // The leader is not restarted while it leads, unless there is nobody to take over.
-Done hand_over(Agent const& agent, std::string const& leader, std::set<std::string> const& healthy) {
+Done hand_over(Agent const& agent, std::string const& leader, Wholeness const& whole) {
     KEEL_TRY(auto const before, agent.status());
     if (before.leader != leader) return {};
     bool const alone = std::ranges::none_of(before.members, [&](auto const& member) {
@@ -60,7 +53,7 @@ Done hand_over(Agent const& agent, std::string const& leader, std::set<std::stri
     fmt::print("{}: hands the leadership over first\n", leader);
     KEEL_TRY(auto const asked, agent.post("/switchover", cluster::SwitchoverRequest{}));
     KEEL_CHECK(follow(agent, 60s, "the switchover", until_leader_changed(before, "", asked.revision)));
-    return wait_until_whole(agent, healthy);
+    return wait_until_whole(agent, whole, kStep);
 }
 
 Done restart(Agent const& agent, RestartOptions const& options) {
@@ -76,11 +69,11 @@ Done restart(Agent const& agent, RestartOptions const& options) {
     if (options.no_wait && order.size() > 1)
         return stop(kUsage, Code::invalid, "--no-wait cannot go with several members: each step waits for the last",
                     "name one member, or leave --no-wait out");
-    auto const healthy = healthy_members(before);
+    auto const whole = wholeness_of(before);
     for (auto const& name : order) {
-        if (name == before.leader) KEEL_CHECK(hand_over(agent, name, healthy));
+        if (name == before.leader) KEEL_CHECK(hand_over(agent, name, whole));
         KEEL_CHECK(restart_one(agent, name, options));
-        if (!options.no_wait) KEEL_CHECK(wait_until_whole(agent, healthy));
+        if (!options.no_wait) KEEL_CHECK(wait_until_whole(agent, whole, kStep));
     }
     fmt::print("{}\n", options.no_wait ? "Asked for; `pgkeel status --watch` shows it." : "All of them are back.");
     return {};
