@@ -40,7 +40,7 @@ Task<Status> carry_out(cluster::Errand const& errand, Supervisor& supervisor, po
 Task<void> wait_for_copy(Driver const& driver, postgres::Place const& place) {
     auto const copied = [&] {
         auto const& seen = driver.node().observation();
-        bool const streams = seen.server == cluster::Server::recovery && seen.receiver && !driver.command_runs();
+        bool const streams = seen.server == cluster::Server::recovery && seen.streaming && !driver.command_runs();
         return streams && postgres::read_marker(place).empty();
     };
     while (!copied()) co_await runtime::sleep_for(kLookEvery);

@@ -130,7 +130,7 @@ NodeId Node::Mind::copy_source() const {
 
 bool Node::Mind::copy_if_needed() {
     if (seen.server == Server::absent || seen.server == Server::unusable) needs_clone = true;
-    if (seen.server == Server::recovery && seen.settled && !seen.receiver && !needs_clone && !busy &&
+    if (seen.server == Server::recovery && seen.settled && !seen.streaming && !needs_clone && !busy &&
         !is_ancestor(record->lineage, seen.timeline, seen.replay)) {
         needs_rewind = true;
     }
@@ -166,7 +166,7 @@ void Node::Mind::stream_from_leader() {
     filled.peer = record->leader;
     std::string const why = fmt::format("{} leads epoch {}", name_of(record->leader), record->epoch.value);
     think(State::standby,
-          seen.receiver ? "streams from " + name_of(record->leader) : "waits for WAL from " + name_of(record->leader));
+          seen.streaming ? "streams from " + name_of(record->leader) : "waits for WAL from " + name_of(record->leader));
     if (seen.server == Server::stopped) {
         think(State::standby, "is being started as a standby");
         if (idle()) command(Verb::start, why, filled);
@@ -176,7 +176,7 @@ void Node::Mind::stream_from_leader() {
         if (idle() && server_up()) command(Verb::follow, why, filled);
         return;
     }
-    if (seen.receiver || !fresh_peer(record->leader))
+    if (seen.streaming || !fresh_peer(record->leader))
         unstreamed_since = {};
     else if (unstreamed_since == Instant{})
         unstreamed_since = clock.now;

@@ -109,7 +109,7 @@ Heartbeat Node::Mind::heartbeat() const {
     beat.state = state;
     beat.running = server_up();
     beat.in_recovery = seen.server != Server::primary;
-    beat.streaming = seen.receiver;
+    beat.streaming = seen.streaming;
     beat.timeline = seen.timeline;
     beat.flush = seen.flush;
     beat.replay = seen.replay;

@@ -55,7 +55,8 @@ struct Observation {
     Lsn fork;            // where `timeline` left its parent, from its history file; 0 for the first timeline
     Lsn flush;           // end of the WAL on disk (primary: flush LSN; standby: max(received, replayed))
     Lsn replay;
-    bool receiver = false;        // a WAL receiver process exists
+    bool receiver = false;        // a WAL receiver process exists: it may get WAL at any moment
+    bool streaming = false;       // and is connected; one that finds its upstream's timeline ended only waits
     NodeId upstream;              // whom primary_conninfo names; empty: cut
     Names names;                  // synchronous_standby_names as last written
     std::vector<Sender> senders;  // primary only
@@ -64,8 +65,8 @@ struct Observation {
     std::string problem;  // for people
 };
 BOOST_DESCRIBE_STRUCT(Observation, (),
-                      (server, settled, whole, timeline, fork, flush, replay, receiver, upstream, names, senders, slots,
-                       replay_delay, problem))
+                      (server, settled, whole, timeline, fork, flush, replay, receiver, streaming, upstream, names,
+                       senders, slots, replay_delay, problem))
 
 // ---- effects --------------------------------------------------------------------------------------------------------
 struct Send {

@@ -35,7 +35,7 @@ struct Facts {
 Facts own_facts(Sight const& sight) {
     Observation const& seen = sight.seen;
     bool const up = seen.server == Server::recovery || seen.server == Server::primary;
-    return {true,          true,       0,           sight.opinion.state, up,          seen.receiver,
+    return {true,          true,       0,           sight.opinion.state, up,          seen.streaming,
             seen.timeline, seen.flush, seen.replay, seen.replay_delay,   seen.problem};
 }
 

@@ -177,6 +177,7 @@ void Watch::ask(Server::State& state, Bound const& bound, cluster::Observation& 
     out.replay = lsn(text(end));
     out.flush = std::max(out.replay, lsn(text(received)));
     out.receiver = text(processes).contains("walreceiver");
+    out.streaming = !text(stream).empty();
     // The startup process asks for a receiver, or sleeps between two looks into pg_wal, only after it has replayed all
     // that is there. True once for a server is true for good: what comes later, a receiver wrote.
     bool const waits = text(processes).contains("startup RecoveryWalStream") ||

@@ -89,7 +89,7 @@ Health ready(Sight const& sight) {
     Health const up = server_up(sight);
     if (!up.good || is_leader(sight)) return up;
     if (sight.opinion.state == State::witness) return up;
-    if (sight.opinion.state == State::standby && sight.seen.receiver) return {true, "streams"};
+    if (sight.opinion.state == State::standby && sight.seen.streaming) return {true, "streams"};
     return {false, "is not ready: " + sight.opinion.reason};
 }
 

@@ -83,7 +83,7 @@ void write_postgres(Text& out, Sight const& sight) {
     bool const up = seen.server == Server::primary || seen.server == Server::recovery;
     out.gauge("pgkeel_postgres_up", "1 while PostgreSQL accepts connections.", flag(up));
     out.gauge("pgkeel_postgres_in_recovery", "1 while it is a standby.", flag(seen.server == Server::recovery));
-    out.gauge("pgkeel_postgres_streaming", "1 while its WAL receiver is connected.", flag(seen.receiver));
+    out.gauge("pgkeel_postgres_streaming", "1 while its WAL receiver is connected.", flag(seen.streaming));
     out.gauge("pgkeel_postgres_timeline", "Timeline of the last WAL on disk.", seen.timeline.value);
     out.gauge("pgkeel_postgres_flush_lsn_bytes", "End of the WAL on disk.", seen.flush.value);
     out.gauge("pgkeel_postgres_replay_lsn_bytes", "End of the WAL replayed.", seen.replay.value);

@@ -55,7 +55,7 @@ Sight standby(std::string id) {
     sight.record = record();
     sight.opinion = {State::standby, "streams", {}, {4}, false};
     sight.seen.server = Server::recovery;
-    sight.seen.receiver = true;
+    sight.seen.receiver = sight.seen.streaming = true;
     sight.seen.replay = {80 << 20};
     sight.peers[{"a"}].heard = kNow;
     sight.peers[{"a"}].last.flush = {100 << 20};

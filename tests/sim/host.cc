@@ -368,6 +368,7 @@ cluster::Observation Host::look() const {
         seen.flush.value = std::max(world_.wal[branch].fork, pg.flushed - std::min<std::uint64_t>(pg.flushed, 4000));
     seen.replay = seen.flush;
     seen.receiver = pg.receiver.connected && !lying_;
+    seen.streaming = seen.receiver;
     if (pg.upstream >= 0 && !lying_) seen.upstream = world_.host(pg.upstream).id();
     seen.names.count = pg.file_names.count;
     for (int x = 0; x < world_.size(); ++x) {
