@@ -258,7 +258,8 @@ SyncSet Node::Mind::wanted_sync() {
     std::vector<NodeId> lost;
     for (auto const& [id, one] : record->members) {
         if (id == me() || !sync_eligible(one) || gives_up_its_copy(id)) continue;
-        auto const& known = progress[id];
+        auto& known = progress[id];
+        if (known.moved == Instant{}) known.moved = clock.now;  // an adopted server's standbys get their time, too
         bool const in = record->sync.members.contains(id);
         bool const stays = in && clock.now - known.moved <= patience;
         bool const joins = known.steady != Instant{} && clock.now - known.steady >= patience / 4 &&
