@@ -10,8 +10,9 @@ import tempfile
 import psycopg
 
 import audit as auditing
-from network import Loopback, Switch
+from network import PORTS, Loopback, Switch
 from node import Node
+from program import run
 from waiting import NotYet, wait_for
 
 NAMES = ["anna", "bela", "cleo", "dora", "emil", "fritz"]
@@ -53,8 +54,7 @@ class Cluster:
         return node
 
     def init(self, node, options=(), mode=None):
-        from program import run
-        words = ["init", "--cluster", "shop", *node.place_options(), *options]
+        words = ["init", "--cluster", "shop", "--token-uses", "9", *node.place_options(), *options]
         if mode:
             words += ["--mode", mode]
         done = run(node.command(*words), 120)
@@ -65,7 +65,7 @@ class Cluster:
 
     def fresh_token(self, *options):
         """A join token from a running node."""
-        return token_in(self.any_running().ok("token", "create", *options))
+        return self.any_running().ok("token", "create", "--bare", *options).strip()
 
     def join(self, node, *options, via=None, seconds=120):
         done = self.try_join(node, *options, via=via, seconds=seconds)
@@ -75,8 +75,6 @@ class Cluster:
         return node
 
     def try_join(self, node, *options, via=None, token=None, seconds=120):
-        from network import PORTS
-        from program import run
         verb = "witness" if node.kind == "witness" else "join"
         via = via or self.any_running()
         words = [verb, f"{via.address}:{PORTS['api']}", "--token", token or self.token_for(node),
@@ -84,7 +82,7 @@ class Cluster:
         return run(node.command(*words), seconds)
 
     def token_for(self, node):
-        return self.token
+        return self.fresh_token("--witness") if node.kind == "witness" else self.token
 
     def create_ledger(self, node):
         wait_for(node.is_admin_primary, 60, "the first node leads", self.describe)
@@ -201,12 +199,12 @@ class Cluster:
 
         for node in self.data_nodes():
             for _ in range(direct):
-                add(node.connect)
+                add(lambda node=node: node.connect(target_session_attrs="read-write"))
         hosts = ",".join(node.address for node in self.data_nodes())
         for _ in range(routed):
             add(lambda: self.data_nodes()[0].connect(host=hosts, target_session_attrs="read-write"))
         for node in inside:
-            add(node.connect, self.network.namespace(node.host))
+            add(lambda node=node: node.connect(target_session_attrs="read-write"), self.network.namespace(node.host))
         return made
 
     writer_count = 0

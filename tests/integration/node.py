@@ -135,7 +135,7 @@ class Node:
 
     # ---- views from outside ---------------------------------------------------------------------------------------
     def connect(self, **options):
-        """A client's connection to this node's PostgreSQL, past every routing."""
+        """A connection to this node's PostgreSQL, past every routing."""
         settings = dict(host=self.address, port=PORTS["postgres"], dbname="audit", user="auditor",
                         password=self.cluster.password, autocommit=True, connect_timeout=2, keepalives_idle=1,
                         keepalives_interval=1, keepalives_count=2, tcp_user_timeout=3000, sslmode="prefer",

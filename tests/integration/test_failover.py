@@ -1,10 +1,13 @@
 """Failures of processes in a cluster of three data nodes, quorum mode, lan profile."""
-import os
+import pathlib
 import signal
-import threading
+import subprocess
+import sys
 
 import processes
 from waiting import wait_for
+
+STALL = pathlib.Path(__file__).with_name("stall.py")
 
 
 def test_row_1_postmaster_killed(three):
@@ -101,35 +104,21 @@ def test_row_25_candidate_stalls_while_promoting(three):
     old.ok("tag", first.name, "priority=10")
     three.wait_status(old, lambda status: three.member(status, first.name)["tags"]["priority"] == 10, "the tag")
     three.wait_whole()
-    stalled = {}
-    ending = threading.Event()
-
-    def stall():
-        """Freezes the first standby's startup process as soon as it is asked to promote."""
-        startup = first.backends("startup")[0]
-        signal_file = first.directory / "data" / "promote"
-        watched.set()
-        while not ending.is_set():
-            if os.path.exists(signal_file):
-                os.kill(startup, signal.SIGSTOP)
-                stalled["pid"] = startup
-                return
-
-    watched = threading.Event()
-    watcher = threading.Thread(target=stall)
-    with three.load() as load:
-        three.wait_writes(load)
-        watcher.start()
-        watched.wait(10)
-        try:
+    watcher = subprocess.Popen([sys.executable, STALL, first.directory / "data" / "pgkeel.conf",
+                                str(first.backends("startup")[0])], stdout=subprocess.PIPE, text=True)
+    assert watcher.stdout.readline() == "watching\n"
+    try:
+        with three.load() as load:
+            three.wait_writes(load)
             old.kill()
             new = three.primary(other_than=old, seconds=60)
-        finally:
-            ending.set()
-            watcher.join(10)
-        assert stalled, f"{first.name} never began its promotion{three.describe()}"
-        assert new is second
-        three.wait_writes(load)
+            assert watcher.stdout.readline() == "frozen\n"
+            assert new is second, f"{first.name} was promoted in spite of its stall{three.describe()}"
+            three.wait_writes(load)
+    finally:
+        watcher.kill()
+        watcher.wait()
+        watcher.stdout.close()
     three.audit(load)
     new.ok("config", "set", "promote_timeout_ms", "5000")
     new.ok("tag", first.name, "priority=0")
