@@ -34,6 +34,27 @@ std::string event_line(Record const& record, HistoryEvent const& event) {
                        name_in(record, event.node), event.text);
 }
 
+HistoryEvent const* last_of(Record const& record, Epoch epoch, std::string_view kind) {
+    auto const found = std::find_if(record.history.rbegin(), record.history.rend(), [&](HistoryEvent const& event) {
+        return event.epoch == epoch && event.kind == kind;
+    });
+    return found == record.history.rend() ? nullptr : &*found;
+}
+
+// Why this leader leads: what ended the reign before, and why it was this node's turn.
+std::string reign_sentence(Record const& record) {
+    auto const* began = last_of(record, record.epoch, "leader");
+    auto const* ended = last_of(record, record.epoch, "revoke");
+    auto const* chosen = last_of(record, record.epoch, "appoint");
+    if (chosen == nullptr) chosen = last_of(record, record.epoch, "loss");
+    auto const* event = began != nullptr ? began : chosen != nullptr ? chosen : ended;
+    if (event == nullptr) return "";
+    std::string text = fmt::format("{}: {}", utc_text(event->unix_ms), event->text);
+    if (ended != nullptr && ended != event) text += "; because " + ended->text;
+    if (chosen != nullptr && chosen != event) text += ", and " + chosen->text;
+    return text + ".";
+}
+
 std::string sync_line(Record const& record) {
     auto others = record.sync.members;
     others.erase(record.sync.owner);
@@ -69,6 +90,8 @@ Explanation explain(Sight const& sight) {
     auto const last = std::find_if(record.history.rbegin(), record.history.rend(), is_decision);
     if (sight.opinion.blocked)
         out.sentence = "Nobody is promoted: " + sight.opinion.reason + ".";
+    else if (auto reign = reign_sentence(record); !reign.empty())
+        out.sentence = std::move(reign);
     else if (last == record.history.rend())
         out.sentence = "No decision has been made yet.";
     else

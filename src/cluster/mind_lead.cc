@@ -190,7 +190,7 @@ void Node::Mind::reign() {
 bool Node::Mind::adopt() {
     if (!adopting) adopting = record->revision;
     if (record->revision <= *adopting) {
-        swap(*record, "leader", name_of(me()) + "'s agent was restarted and leads on");
+        swap(*record, "agent", name_of(me()) + "'s agent was restarted and leads on");
         return false;
     }
     adopting.reset();

@@ -96,7 +96,7 @@ struct HistoryEvent {
     std::int64_t unix_ms = 0;
     Epoch epoch;
     NodeId node;       // who wrote it
-    std::string kind;  // leader, revoke, promote, sync, member, voter, mode, pause, setting, loss
+    std::string kind;  // leader, revoke, appoint, agent, sync, member, voter, mode, pause, setting, loss
     std::string text;  // one sentence: what and why
 };
 BOOST_DESCRIBE_STRUCT(HistoryEvent, (), (number, unix_ms, epoch, node, kind, text))
