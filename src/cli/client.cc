@@ -78,6 +78,20 @@ Answer<Agent> Agent::find(Reach const& reach) {
                  "is the node running there, and is the API's port open?");
 }
 
+Answer<bool> Agent::counts_member(std::string const& directory, std::string const& api, std::string const& name) {
+    KEEL_TRY(auto const agent, find({directory, api}));
+    KEEL_TRY(auto const body, agent.get("/cluster", 2s));
+    KEEL_TRY(auto const tree, json::parse(body));
+    auto const* members = tree.is_object() ? tree.as_object().if_contains("members") : nullptr;
+    if (members == nullptr || !members->is_array())
+        return stop(kFailed, Code::corrupt, agent.where() + " answered /cluster with something else");
+    for (auto const& member : members->as_array()) {
+        auto const* found = member.is_object() ? member.as_object().if_contains("name") : nullptr;
+        if (found != nullptr && found->is_string() && std::string_view(found->as_string()) == name) return true;
+    }
+    return false;
+}
+
 Answer<std::string> Agent::get(std::string const& path, Duration limit) const { return send("GET", path, {}, limit); }
 
 Answer<std::string> Agent::send(std::string const& method, std::string const& path, std::string body,

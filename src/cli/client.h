@@ -36,6 +36,10 @@ class Agent {
     }
     Answer<cluster::ClusterStatus> status() const { return read<cluster::ClusterStatus>("/status"); }
 
+    // Whether the node at HOST:PORT of the API counts this name among the members; asked with the certificate in
+    // `directory`, which need not be a member's any more.
+    static Answer<bool> counts_member(std::string const& directory, std::string const& api, std::string const& name);
+
     // "the agent on /var/lib/pgkeel/run/agent.sock".
     std::string const& where() const { return where_; }
 

@@ -2,9 +2,11 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <thread>
 
 #include "cli/errand.h"
 #include "cli/terminal.h"
+#include "runtime/clock.h"
 
 namespace keel::cli {
 
@@ -15,14 +17,29 @@ struct LeaveOptions {
     bool yes = false, no_wait = false;
 };
 
-// The member is gone when the status lacks it. The agent of a node that has left may end: that is no failure.
-Done wait_until_gone(Agent const& agent, std::string const& name, bool own) {
-    auto gone = follow(agent, 120s, "the leave of " + name, [&](auto const& status) -> std::optional<Done> {
+constexpr Duration kLimit = 120s;
+
+Done wait_until_gone(Agent const& agent, std::string const& name) {
+    return follow(agent, kLimit, "the leave of " + name, [&](auto const& status) -> std::optional<Done> {
         if (find_member(status, name) == nullptr) return Done{};
         return std::nullopt;
     });
-    if (!gone && own && gone.error().exit_code == kUnreachable) return {};
-    return gone;
+}
+
+// A node that has left is not told so: the others no longer speak with it. So they are asked.
+Done wait_until_others_forget(cluster::ClusterStatus const& before, std::string const& name,
+                              std::string const& directory) {
+    auto const until = runtime::boot_now() + kLimit;
+    do {
+        for (auto const& member : before.members) {
+            if (member.name == name || member.api.empty()) continue;
+            auto const counted = Agent::counts_member(directory, member.api, name);
+            if (counted && !*counted) return {};
+        }
+        std::this_thread::sleep_for(200ms);
+    } while (runtime::boot_now() < until);
+    return stop(kNotSafe, Code::timeout, fmt::format("{} is still counted as a member", name),
+                "let its node run, and look at `pgkeel status` on another one");
 }
 
 Done leave(Agent const& agent, LeaveOptions const& options, Reach const& reach) {
@@ -37,7 +54,8 @@ Done leave(Agent const& agent, LeaveOptions const& options, Reach const& reach) 
         fmt::print("{} was asked to leave; `pgkeel status --watch` shows it.\n", member.name);
         return {};
     }
-    KEEL_CHECK(wait_until_gone(agent, member.name, own));
+    KEEL_CHECK(own ? wait_until_others_forget(before, member.name, reach.directory)
+                   : wait_until_gone(agent, member.name));
     fmt::print("{} has left the cluster.\n", member.name);
     if (own)
         fmt::print(

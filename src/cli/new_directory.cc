@@ -96,13 +96,16 @@ Done fill_marked(std::string const& directory, std::function<Done()> const& fill
 // What `work` does in a child that has become the user; it has said everything itself.
 Done in_child_as(std::string const& user, std::function<Done()> const& work) {
     std::fflush(stdout);
+    pid_t const parent = ::getpid();
     pid_t const child = ::fork();
     if (child < 0) return std::unexpected(Failure(runtime::system_error(errno, "starting a process")));
     if (child == 0) {
-        ::prctl(PR_SET_PDEATHSIG, SIGTERM);
         int code = kDone;
         auto done = [&]() -> Done {
             KEEL_CHECK(agent::become_user(user));
+            // Behind it, since a change of user takes it back (prctl(2)).
+            ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+            if (::getppid() != parent) return stop(kFailed, Code::unavailable, "ended");
             return work();
         }();
         if (!done) {

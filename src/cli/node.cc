@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "agent/local_state.h"
 #include "agent/start_up.h"
 #include "cli/commands.h"
 
@@ -13,6 +14,8 @@ void add_node(Commands& commands) {
     commands.on(command, [&commands]() -> Done {
         auto config = agent::load_config(commands.reach().directory);
         if (!config) return std::unexpected(Failure(kUsage, std::move(config.error())));
+        if (auto identity = agent::read_identity(config->directory); !identity)
+            return std::unexpected(Failure(kUsage, std::move(identity.error())));
         if (int const code = commands.hooks().node(*config); code != kDone) return stop(code, Code::internal, "");
         return {};
     });
@@ -20,7 +23,8 @@ void add_node(Commands& commands) {
 
 void add_demo(Commands& commands) {
     auto const options = std::make_shared<DemoOptions>();
-    auto& command = commands.add_bare("demo", "Three real nodes on this machine, a shop under load, and the sudden death of its primary");
+    auto& command = commands.add_bare(
+        "demo", "Three real nodes on this machine, a shop under load, and the sudden death of its primary");
     command.add_flag("--stay", options->stay, "Leave the cluster running and print how to connect");
     command.add_option("--dir", options->directory, "An empty directory for it; else a new one below $TMPDIR");
     command.add_option("--writers", options->writers, "Connections that order")

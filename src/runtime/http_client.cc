@@ -81,7 +81,8 @@ Task<Result<HttpResponse>> http_call(HttpTarget target, HttpCall call) {
     auto response = co_await with_timeout(limit, exchange(std::move(target), std::move(call), sent));
     if (response) co_return response;
     auto error = std::move(response.error());
-    if (error.text.find(where) == error.text.npos) error = std::move(error).in(where);
+    // Not `error = std::move(error).in(where)`: a string that is moved to itself is empty afterwards.
+    if (error.text.find(where) == error.text.npos) error.text = where + ": " + error.text;
     co_return with_outcome(std::move(error), sent ? Outcome::unknown : Outcome::not_done);
 }
 
