@@ -77,6 +77,7 @@ Result<Status> perform_until_signal(runtime::Io& io, demo::Play& play, bool stay
         [&]() -> runtime::Task<void> {
             co_await over.wait();
             co_await scope.close();
+            io.stop();  // the nodes still run, and their Child objects wait for their end
         },
         runtime::asio::detached);
     io.run();
