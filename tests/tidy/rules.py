@@ -27,7 +27,7 @@ OLD_TERMS_ACCEPTED = re.compile(r"/(master|slave|replica)\b|[\"'](master|slave)[
 
 HOME_PATHS = re.compile(r"(?<![\w.}/-])/(home|root|Users|work)/\w")
 AUTHOR_TOOLS = re.compile(r"\b(chat ?gpt|copilot|claude|codex|ai[- ](assistant|generated|agent)|language model)\b", re.IGNORECASE)
-OPEN_ENDS = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b(?!\(#\d+\)| \(?issue \d+)")
+OPEN_ENDS = re.compile(r"(?://|#|/\*|<!--).*\b(TODO|FIXME|XXX|HACK)\b(?!\(#\d+\)| \(?issue \d+)")
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"][^>"]+[>"])', re.MULTILINE)
 

@@ -74,8 +74,9 @@ def test_names(path, bad):
     ('if (path == "/master") // Patroni\'s name', False),
     ("cd /home/" "ann/pgkeel", True),
     ("cd /usr/lib/postgresql", False),
-    ("TO" "DO: later", True),
-    ("TO" "DO(#12): later", False),
+    ("x = 1;  // TO" "DO: later", True),
+    ("// TO" "DO(#12): later", False),
+    ('print("TO' 'DO")', False),
     ("written by Chat" "GPT", True),
 ])
 def test_wording(line, bad):
