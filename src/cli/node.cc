@@ -1,13 +1,30 @@
 // `pgkeel node`: the node itself, in the foreground; and `pgkeel demo`.
 #include <fmt/format.h>
+#include <signal.h>
 
 #include <CLI/CLI.hpp>
 
 #include "agent/local_state.h"
 #include "agent/start_up.h"
-#include "cli/commands.h"
+#include "cli/new_node.h"
+#include "runtime/files.h"
 
 namespace keel::cli {
+
+namespace {
+
+// Another program on PostgreSQL's port would keep the server from starting, again and again; nobody reads the log then.
+Status check_postgres_port(config::NodeConfig const& config) {
+    if (config.kind != cluster::Kind::data) return {};
+    auto const pid_file = runtime::read_file(config.directory + "/data/postmaster.pid", 4096);
+    // Our own server may have outlived its agent.
+    if (pid_file && ::kill(std::atoi(pid_file->c_str()), 0) == 0) return {};
+    for (auto const& host : config.postgres.listen)
+        KEEL_CHECK(check_port(host, config.postgres.port, "port in [postgres] of node.toml"));
+    return {};
+}
+
+}  // namespace
 
 void add_node(Commands& commands) {
     auto& command = commands.add_local("node", "Run this node in the foreground (what a service manager starts)");
@@ -16,6 +33,7 @@ void add_node(Commands& commands) {
         if (!config) return std::unexpected(Failure(kUsage, std::move(config.error())));
         if (auto identity = agent::read_identity(config->directory); !identity)
             return std::unexpected(Failure(kUsage, std::move(identity.error())));
+        KEEL_CHECK(check_postgres_port(*config));
         if (int const code = commands.hooks().node(*config); code != kDone) return stop(code, Code::internal, "");
         return {};
     });

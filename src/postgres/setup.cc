@@ -91,6 +91,10 @@ void check_data(Place const& place, int major, std::vector<Error>& out) {
 
 void check_absent(Place const& place, std::vector<Error>& out) {
     auto const data = place.data();
+    // One of somebody else's cannot be looked into: say that, not that it is no cluster.
+    auto const known = out.size();
+    check_owner(data, out);
+    if (out.size() != known) return;
     std::error_code error;
     if (!std::filesystem::exists(data, error) || std::filesystem::is_empty(data, error)) {
         if (error) out.push_back({Code::denied, data + ": " + error.message(), "check its owner and mode"});
