@@ -108,7 +108,7 @@ std::optional<std::string> parameter_of(std::string_view name) {
 std::unexpected<Error> unknown(std::string_view name) {
     std::vector<std::string> names;
     for (auto const& entry : entries()) names.push_back(entry.shown.name);
-    std::string mend = "`pgkeel config get` shows all";
+    std::string mend = fmt::format("the settings are {}, and postgres.<parameter>", fmt::join(names, ", "));
     if (needs_restart(name) || name.find('_') != std::string_view::npos)
         mend += fmt::format("; a parameter of PostgreSQL is written postgres.{}", name);
     return fail(Code::not_found, fmt::format("there is no setting \"{}\"{}", name, did_you_mean(name, names)), mend);
