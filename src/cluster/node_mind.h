@@ -1,5 +1,6 @@
 // The inside of cluster::Node: its state, and the parts of the decision, one file each: fence (node.cc), hear
-// (mind_hear.cc), follow (mind_follow.cc), elect (mind_elect.cc), lead (mind_lead.cc). Private to this folder.
+// (mind_hear.cc), follow (mind_follow.cc), elect (mind_elect.cc), lead (mind_lead.cc, mind_sync.cc). Private to this
+// folder.
 #pragma once
 
 #include "cluster/election.h"
@@ -9,6 +10,9 @@
 #include "cluster/sync.h"
 
 namespace keel::cluster {
+
+// A standby this close catches up in the time that a change of the sync set or of the leader takes.
+inline constexpr std::uint64_t kNearBytes = 16U << 20U;
 
 struct Node::Mind {
     // ---- who we are, and what is durable

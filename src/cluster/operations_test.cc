@@ -61,8 +61,21 @@ struct Refusal {
     char const* text;
 };
 
-TEST(Operations, a_refusal_says_why_and_how_to_mend_and_changes_nothing) {
-    JoinToken const token{"t", std::string(64, 'a'), Kind::data, 2'000'000, 1, ""};
+void expect_refused(std::vector<Refusal> const& rows) {
+    for (auto const& row : rows) {
+        SCOPED_TRACE(row.sentence);
+        Record record = cluster();
+        std::size_t const events = record.history.size();
+        auto const status = row.ask(record);
+        ASSERT_FALSE(status);
+        EXPECT_EQ(status.error().code, row.code) << status.error().text;
+        EXPECT_THAT(status.error().text, HasSubstr(row.text));
+        EXPECT_EQ(record.history.size(), events);
+        EXPECT_EQ(record.members.size(), 4U);
+    }
+}
+
+TEST(Operations, a_refused_change_of_leader_says_why_and_changes_nothing) {
     std::vector<Refusal> const rows = {
         {"a switchover to the leader", [](Record& r) { return request_switchover(r, healthy(), {"anna", 0}, kCaller); },
          Code::conflict, "anna is the leader already"},
@@ -107,6 +120,12 @@ TEST(Operations, a_refusal_says_why_and_how_to_mend_and_changes_nothing) {
         {"a failover without a majority, whatever loss is accepted",
          [](Record& r) { return request_failover(r, {{{"b"}, {"w"}}, {}, false}, {"", true}, kCaller); },
          Code::unavailable, "only 1 of 3 voters"},
+    };
+    expect_refused(rows);
+}
+
+TEST(Operations, a_refused_setting_or_member_says_why_and_changes_nothing) {
+    std::vector<Refusal> const rows = {
         {"a resume of what is not paused", [](Record& r) { return resume(r, kCaller); }, Code::conflict, "not paused"},
         {"a strict quorum larger than the standbys",
          [](Record& r) {
@@ -140,6 +159,12 @@ TEST(Operations, a_refusal_says_why_and_how_to_mend_and_changes_nothing) {
              return add_member(r, {"d"}, twin, kCaller);
          },
          Code::conflict, "bela has one of these addresses"},
+    };
+    expect_refused(rows);
+}
+
+TEST(Operations, a_refused_leave_or_errand_says_why_and_changes_nothing) {
+    std::vector<Refusal> const rows = {
         {"the leader leaves", [](Record& r) { return request_leave(r, healthy(), {"a"}, kCaller); }, Code::conflict,
          "anna is the leader"},
         {"an unknown member leaves", [](Record& r) { return request_leave(r, healthy(), {"x"}, kCaller); },
@@ -171,6 +196,13 @@ TEST(Operations, a_refusal_says_why_and_how_to_mend_and_changes_nothing) {
          Code::conflict, "anna leads"},
         {"a clone from a stranger", [](Record& r) { return change_tags(r, {"b"}, clone_of_dora(), kCaller); },
          Code::not_found, "dora"},
+    };
+    expect_refused(rows);
+}
+
+TEST(Operations, a_refused_token_says_why_and_changes_nothing) {
+    JoinToken const token{"t", std::string(64, 'a'), Kind::data, 2'000'000, 1, ""};
+    std::vector<Refusal> const rows = {
         {"an unknown token", [](Record& r) { return consume_token(r, std::string(64, 'b'), Kind::data, kCaller); },
          Code::denied, "not known"},
         {"an expired token",
@@ -188,17 +220,7 @@ TEST(Operations, a_refusal_says_why_and_how_to_mend_and_changes_nothing) {
          },
          Code::denied, "for a witness"},
     };
-    for (auto const& row : rows) {
-        SCOPED_TRACE(row.sentence);
-        Record record = cluster();
-        std::size_t const events = record.history.size();
-        auto const status = row.ask(record);
-        ASSERT_FALSE(status);
-        EXPECT_EQ(status.error().code, row.code) << status.error().text;
-        EXPECT_THAT(status.error().text, HasSubstr(row.text));
-        EXPECT_EQ(record.history.size(), events);
-        EXPECT_EQ(record.members.size(), 4U);
-    }
+    expect_refused(rows);
 }
 
 TEST(Operations, a_switchover_names_its_target_and_who_asked) {

@@ -1,5 +1,3 @@
-#include <boost/asio/redirect_error.hpp>
-
 #include "peer/channel_state.h"
 #include "runtime/log.h"
 
