@@ -13,7 +13,7 @@ import psycopg
 import processes
 import program
 from network import PORTS, read_tail
-from waiting import NotYet, wait_for
+from waiting import NotYet
 
 
 class Node:
@@ -202,14 +202,10 @@ class Node:
         own = self.cluster.root / f"{self.name}.log"
         return [own, *sorted((self.directory / "log").glob("*"), key=os.path.getmtime)] if own.exists() else []
 
-    def log_text(self):
-        return "".join(pathlib.Path(path).read_text(errors="replace") for path in self.logs())
+    def story(self):
+        """The node's own log, without PostgreSQL's."""
+        return (self.cluster.root / f"{self.name}.log").read_text(errors="replace")
 
     def describe(self, lines=25):
         text = f"---- {self.name} ({self.address}, {'runs' if self.running() else 'down'})\n"
         return text + "\n".join(f"-- {path.name}\n{read_tail(path, lines)}" for path in self.logs())
-
-    def wait_log(self, text, seconds=30, since=0):
-        """Waits until the text stands in a log of this node behind byte `since` of log_text()."""
-        wait_for(lambda: text in self.log_text()[since:], seconds, f"{text!r} in the log of {self.name}",
-                 self.cluster.describe)

@@ -1,4 +1,5 @@
 """The programs that are tested and used: pgkeel itself, PostgreSQL, etcd. Missing ones end the run loudly."""
+import functools
 import os
 import pathlib
 import pwd
@@ -13,6 +14,7 @@ class Missing(Exception):
     pass
 
 
+@functools.cache
 def pgkeel():
     """PGKEEL_BINARY, else the newest build."""
     named = os.environ.get("PGKEEL_BINARY")

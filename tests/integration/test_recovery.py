@@ -72,12 +72,12 @@ def test_row_30_rewind_killed_half_way(three):
         three.primary(other_than=old)
         old.start()
         marker = wait_marker_and_kill(three, old, "rewind")
-        since = len(old.log_text())
+        since = len(old.story())
         old.start()
         three.wait_whole(90)
     three.audit(load)
     assert not marker.exists()
-    assert "clone" in old.log_text()[since:], "a half-rewound directory was not cloned" + three.describe()
+    assert "clone" in old.story()[since:], "a half-rewound directory was not cloned" + three.describe()
 
 
 def test_row_30_clone_killed_half_way(three):
@@ -159,8 +159,8 @@ def test_row_35_copied_directory(three):
         config.write_text(config.read_text().replace(original.address, copy.address)
                           .replace(str(original.directory), str(copy.directory)))
         copy.start()
-        wait_for(lambda: "same" in copy.log_text() or "copied" in copy.log_text() or "twice" in copy.log_text()
-                 or "another process" in copy.log_text(), 30, "the copy says what is wrong", three.describe)
+        wait_for(lambda: "same" in copy.story() or "copied" in copy.story() or "twice" in copy.story()
+                 or "another process" in copy.story(), 30, "the copy says what is wrong", three.describe)
         three.wait_writes(load)
         assert original.running() and three.primary() is primary
         copy.kill()
