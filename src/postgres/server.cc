@@ -105,7 +105,16 @@ cluster::CommandDone Server::run(cluster::Command const& command, Peers const& p
     runtime::log::debug("postgres", "{} took {} ms", verb_name(command.verb), to_ms(runtime::boot_now() - begun));
     done.ok = status.has_value();
     done.text = status ? running.text : to_string(status.error());
-    done.seen = state_->command_watch.look(*state_, Bound(1s, state_->kills, state_->kills.load()));
+    auto& watch = state_->command_watch;
+    done.seen = watch.look(*state_, Bound(1s, state_->kills, state_->kills.load()));
+    // The flush position after these two is what the record's next promise rests on: one from before would not do.
+    bool const exact = command.verb == cluster::Verb::set_names || command.verb == cluster::Verb::promote;
+    for (int i = 0; i < 3 && done.ok && exact && !watch.answered() && !running.bound.overtaken(); ++i)
+        done.seen = watch.look(*state_, Bound(1s, state_->kills, state_->kills.load()));
+    if (done.ok && exact && !watch.answered()) {
+        done.ok = false;
+        done.text = "done, but the server does not answer since: " + done.seen.problem;
+    }
     return done;
 }
 

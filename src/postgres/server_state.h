@@ -20,8 +20,11 @@ namespace keel::postgres {
 class Watch {
   public:
     cluster::Observation look(Server::State& state, Bound const& bound);
+    // The last look got an answer of the server, or found none running.
+    bool answered() const { return answered_; }
 
   private:
+    cluster::Observation unanswered(cluster::Observation now, std::string problem) const;
     void ask(Server::State& state, Bound const& bound, cluster::Observation& out);
     Timeline timeline_of(Server::State& state, Lsn end, std::uint64_t segment_bytes, Timeline at_least,
                          Timeline received);
@@ -32,6 +35,7 @@ class Watch {
     Connection connection_;
     std::optional<ServerProcess> postmaster_;  // to which the connection leads
     cluster::Observation last_;
+    bool answered_ = false;
     // pg_control of a stopped server is read again only when the file has changed (a rewind, a clone).
     std::optional<cluster::Observation> stopped_;
     std::pair<std::uint64_t, std::int64_t> stopped_file_;  // inode, modification time in ns

@@ -179,6 +179,17 @@ TEST(PostgresServer, SlotsAreThoseOfTheMembersAndMoveOnAlsoOnAStandby) {
     EXPECT_EQ(c.a.server->observe().slots, std::set<NodeId>{third});
 }
 
+TEST(PostgresServer, AServerWithoutItsPidFileIsNotStoppedAndCanBeKilled) {
+    Pair c;
+    ASSERT_NO_FATAL_FAILURE(c.make_primary());
+    std::filesystem::remove(c.a.place.data() + "/postmaster.pid");
+    auto const seen = c.a.server->observe();
+    EXPECT_EQ(seen.server, ServerState::starting) << seen.problem;
+    EXPECT_TRUE(seen.problem.contains("postmaster.pid"));
+    EXPECT_TRUE(c.a.server->kill());
+    EXPECT_EQ(c.a.server->observe().server, ServerState::stopped);
+}
+
 TEST(PostgresServer, AnotherAgentAdoptsTheServerAndAKillOvertakesACommand) {
     Pair c;
     ASSERT_NO_FATAL_FAILURE(c.make_primary());

@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 
 #include "postgres/control_data.h"
@@ -28,7 +29,8 @@ enum Column : std::size_t {
     slots,
     age,
     segment,
-    control
+    control,
+    conninfo
 };
 
 // A promotion may happen between two functions of one statement: whether the server is in recovery is asked once, and
@@ -55,7 +57,8 @@ SELECT recovery,
    WHERE slot_type = 'physical' AND NOT temporary AND wal_status IS DISTINCT FROM 'lost'),
   CASE WHEN recovery THEN (extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) * 1000000)::bigint END,
   pg_size_bytes(current_setting('wal_segment_size')),
-  greatest((SELECT timeline_id FROM pg_control_checkpoint()), (SELECT min_recovery_end_timeline FROM pg_control_recovery()))
+  greatest((SELECT timeline_id FROM pg_control_checkpoint()), (SELECT min_recovery_end_timeline FROM pg_control_recovery())),
+  recovery AND current_setting('primary_conninfo') <> ''
 FROM r)";
 
 std::vector<std::string_view> split(std::string_view text, char separator) {
@@ -124,6 +127,7 @@ cluster::Observation Watch::look(Server::State& state, Bound const& bound) {
     }
     state.reap_child();
     auto const postmaster = find_postmaster(place.data());
+    answered_ = !postmaster;
     if (!postmaster) return down(state, std::move(out));
     stopped_.reset();
     if (!postmaster_ || !same(*postmaster_, *postmaster)) {
@@ -132,14 +136,13 @@ cluster::Observation Watch::look(Server::State& state, Bound const& bound) {
         owned_ = {};
     }
     postmaster_ = postmaster;
-    out.server = last_.server == cluster::Server::absent ? cluster::Server::starting : last_.server;
+    out.server = cluster::Server::starting;
     if (!connection_.is_open()) {
         auto opened = Connection::open(local_conninfo(place, "pgkeel watch"), bound);
         if (opened)
             connection_ = *std::move(opened);
-        else if (last_.server != cluster::Server::absent && opened.error().code == Code::timeout)
-            out = last_;
-        if (!opened) out.problem = opened.error().text;
+        else
+            out = unanswered(std::move(out), opened.error().text);
     }
     if (connection_.is_open()) ask(state, bound, out);
     if (postmaster->state == 'T') out.problem = "the postmaster is stopped (SIGSTOP): new connections hang";
@@ -149,14 +152,28 @@ cluster::Observation Watch::look(Server::State& state, Bound const& bound) {
     return out;
 }
 
+// What the server was when it last answered. Never half of it: a primary without its timeline looks like one that no
+// epoch granted. Nor is a receiver known to be gone when the upstream has changed since.
+cluster::Observation Watch::unanswered(cluster::Observation now, std::string problem) const {
+    if (last_.server != cluster::Server::absent) {
+        auto const wanted = std::exchange(now, last_);
+        bool const standby = now.server == cluster::Server::recovery;
+        if (standby && wanted.upstream != now.upstream) now.receiver = true;
+        now.upstream = wanted.upstream;
+        if (!standby) now.names = wanted.names;
+    }
+    now.problem = std::move(problem);
+    return now;
+}
+
 void Watch::ask(Server::State& state, Bound const& bound, cluster::Observation& out) {
     auto const rows = connection_.query(kQuestion, bound);
-    if (!rows || rows->size() != 1 || (*rows)[0].size() != control + 1) {
-        if (last_.server != cluster::Server::absent) out = last_;
-        out.problem = rows ? "unexpected answer from PostgreSQL" : rows.error().text;
+    if (!rows || rows->size() != 1 || (*rows)[0].size() != conninfo + 1) {
+        out = unanswered(std::move(out), rows ? "unexpected answer from PostgreSQL" : rows.error().text);
         connection_.close();
         return;
     }
+    answered_ = true;
     auto const& row = (*rows)[0];
     auto text = [&](Column column) { return std::string_view(row[column] ? *row[column] : std::string_view{}); };
     bool const standby = text(recovery) == "t";
@@ -176,7 +193,11 @@ void Watch::ask(Server::State& state, Bound const& bound, cluster::Observation& 
     out.names = {};
     out.replay = lsn(text(end));
     out.flush = std::max(out.replay, lsn(text(received)));
-    out.receiver = text(processes).contains("walreceiver");
+    // The startup process may have asked for a receiver that is not there yet, or may still ask for one: with the
+    // upstream that the server itself knows, whatever the file says by now.
+    bool const receives = text(processes).contains("walreceiver");
+    out.receiver = receives || text(processes).contains("startup RecoveryWalStream") ||
+                   (out.upstream.value.empty() && text(conninfo) == "t");
     out.streaming = !text(stream).empty();
     // The startup process asks for a receiver, or sleeps between two looks into pg_wal, only after it has replayed all
     // that is there. True once for a server is true for good: what comes later, a receiver wrote.
@@ -184,15 +205,14 @@ void Watch::ask(Server::State& state, Bound const& bound, cluster::Observation& 
                        text(processes).contains("startup RecoveryRetrieveRetryInterval");
     {
         std::lock_guard const lock(state.mutex);
-        if (out.receiver || waits) state.settled = postmaster_;
+        if (receives || waits) state.settled = postmaster_;
         out.settled = state.settled && same(*state.settled, *postmaster_);
     }
     out.whole = out.settled;
     out.timeline = timeline_of(state, out.flush, number<std::uint64_t>(text(segment)),
                                {number<std::uint32_t>(text(control))}, {number<std::uint32_t>(text(stream))});
     out.fork = fork_of(state.place.data(), out.timeline);
-    if (row[age])
-        out.replay_delay = out.receiver && out.replay == out.flush ? Duration{0} : Duration(number(text(age)));
+    if (row[age]) out.replay_delay = receives && out.replay == out.flush ? Duration{0} : Duration(number(text(age)));
     if (!text(stream).empty()) state.sweep_old();
 }
 
@@ -229,6 +249,13 @@ cluster::Observation Watch::down(Server::State& state, cluster::Observation out)
     if (auto const marker = read_marker(place); !marker.empty()) {
         out.server = cluster::Server::unusable;
         out.problem = marker;
+        return out;
+    }
+    // postmaster.pid was removed under a living server, which goes on until it notices (a minute).
+    if (auto const rest = server_processes(place.data());
+        std::ranges::any_of(rest, [](auto const& one) { return !one.titled; })) {
+        out.server = cluster::Server::starting;
+        out.problem = "a server runs in " + place.data() + ", but postmaster.pid does not name it";
         return out;
     }
     if (!runtime::exists(place.data() + "/PG_VERSION")) {
