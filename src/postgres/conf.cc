@@ -203,11 +203,12 @@ std::vector<std::string> complaints(Parameters const& parameters, std::string co
             out.push_back(fmt::format("{}: \"{}\" is not the name of a parameter", origin, name));
         } else if (is_owned(name)) {
             out.push_back(fmt::format("{}: {} is set by pgkeel itself; remove it", origin, name));
-        } else if (lower(name) == "synchronous_commit" && (lower(value) == "off" || lower(value) == "local")) {
-            out.push_back(
-                fmt::format("{}: synchronous_commit = {} would acknowledge commits that no standby has; set the "
-                            "cluster's mode to async instead, or synchronous_commit in single sessions",
-                            origin, value));
+        } else if (lower(name) == "synchronous_commit" &&
+                   (lower(value) == "off" || lower(value) == "local" || lower(value) == "remote_write")) {
+            out.push_back(fmt::format(
+                "{}: synchronous_commit = {} would acknowledge commits that no standby has on disk; set the "
+                "cluster's mode to async instead, or synchronous_commit in single sessions",
+                origin, value));
         } else if (value.find('\0') != std::string::npos || value.find('\n') != std::string::npos) {
             out.push_back(fmt::format("{}: the value of {} has a line break in it", origin, name));
         }

@@ -88,6 +88,7 @@ TEST(Conf, OwnedParametersAreRefusedWithTheirOrigin) {
                     ElementsAre(HasSubstr("node.toml [postgres.parameters]: " + std::string(name))));
     }
     EXPECT_EQ(complaints({{"bad name", "x"}, {"synchronous_commit", "OFF"}, {"a", "x\ny"}}, "here").size(), 3U);
+    EXPECT_EQ(complaints({{"synchronous_commit", "remote_write"}}, "here").size(), 1U);
     EXPECT_TRUE(complaints({{"synchronous_commit", "remote_apply"}}, "here").empty());
 }
 

@@ -104,8 +104,10 @@ Status Server::State::kill() {
 Status Server::State::kill_now() {
     std::lock_guard const lock(launching);
     auto const& data = place.data();
-    if (auto const postmaster = find_postmaster(data)) send_signal(*postmaster, data, SIGQUIT);
-    Bound const gentle(200ms);
+    auto const postmaster = find_postmaster(data);
+    if (postmaster) send_signal(*postmaster, data, SIGQUIT);
+    // One that is stopped (SIGSTOP) passes nothing on to its backends, which would use the time to acknowledge commits.
+    Bound const gentle(postmaster && postmaster->state == 'T' ? Duration{0} : 200ms);
     auto left = server_processes(data);
     while (!left.empty() && gentle.pause(2ms)) left = server_processes(data);
     Bound const bound(10s);

@@ -84,7 +84,10 @@ Status Server::State::cut(Running& run) {
         wanted = next;
         return {};
     }
-    KEEL_CHECK(write(next));
+    if (auto const written = write(next); !written) {
+        run.text = "the WAL receiver was cut by stopping the server: " + to_string(written.error());
+        return kill_now();
+    }
     auto attempt = [&](bool patient, Bound const& bound) -> Result<Cut> {
         KEEL_CHECK(reload());
         Connection connection;
