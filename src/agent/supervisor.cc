@@ -49,16 +49,18 @@ struct Supervisor::State : std::enable_shared_from_this<Supervisor::State> {
         std::uint64_t start = 0;
     };
 
+    Look with_postmaster(cluster::Observation seen) {
+        Look out{std::move(seen), server.postmaster_pid().value_or(0)};
+        if (out.postmaster != 0) out.start = runtime::process_start_ticks(out.postmaster).value_or(0);
+        return out;
+    }
+
     Task<void> look_for_ever() {
         for (;;) {
             auto const begun = commands_done;
-            auto look = co_await runtime::run_blocking(watcher, [this] {
-                Look out{server.observe(), server.postmaster_pid().value_or(0)};
-                if (out.postmaster != 0) out.start = runtime::process_start_ticks(out.postmaster).value_or(0);
-                return out;
-            });
-            attend(look);
+            auto look = co_await runtime::run_blocking(watcher, [this] { return with_postmaster(server.observe()); });
             if (begun != commands_done) continue;  // older than what a command told
+            attend(look);
             last = look.seen;
             callbacks.on_observation(look.seen);
             co_await wake.wait_for(pace);
@@ -92,14 +94,18 @@ struct Supervisor::State : std::enable_shared_from_this<Supervisor::State> {
         log::info("postgres", "{}: {}", cluster_text(command), command.reason);
         auto const begun = runtime::boot_now();
         bool const kill = command.verb == cluster::Verb::kill;
-        auto done = co_await runtime::run_blocking(kill ? killer : worker, [this, order] {
+        Look after;
+        auto done = co_await runtime::run_blocking(kill ? killer : worker, [this, order, &after] {
             if (order->overtaken) return cluster::CommandDone{order->command.id, false, "overtaken by a kill", {}};
-            return server.run(order->command, order->peers, [this](auto const& progress) { tell(progress); });
+            auto out = server.run(order->command, order->peers, [this](auto const& progress) { tell(progress); });
+            after = with_postmaster(out.seen);
+            return out;
         });
         report(command, done, runtime::boot_now() - begun);
         if (order->overtaken) co_return;  // has been told already
         if (running == order) running.reset();
         tell({});
+        attend(after);  // first: the machine may arm the guardian for this very server
         deliver(done);
     }
 
