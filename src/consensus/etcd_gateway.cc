@@ -25,14 +25,14 @@ std::string as_text(boost::json::value const& object, char const* field) {
 }
 
 // What an HTTP status of the gateway says (grpc-gateway's mapping of gRPC codes): below 500 the server refused the
-// request, but for 408, which is a deadline or a cancellation.
+// request, but for 408 and, since etcd 3.6, 499, which are a deadline or a cancellation.
 Error refusal(std::string const& endpoint, long status, std::string const& body) {
     auto const tree = json::parse(body);
     auto said = tree ? as_text(*tree, "error") : std::string();
     if (said.empty() && tree) said = as_text(*tree, "message");
     Error error;
     error.text = "etcd at " + endpoint + " answered HTTP " + std::to_string(status) + (said.empty() ? "" : ": " + said);
-    error.outcome = status < 500 && status != 408 ? Outcome::not_done : Outcome::unknown;
+    error.outcome = status < 500 && status != 408 && status != 499 ? Outcome::not_done : Outcome::unknown;
     error.code = Code::unavailable;
     if (status == 401 || status == 403 || said.find("user name is empty") != std::string::npos) {
         error.code = Code::denied;
