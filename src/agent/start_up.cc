@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 
 #include "postgres/setup.h"
 #include "runtime/clock.h"
@@ -138,7 +139,11 @@ Status check_record(Prepared const& prepared, cluster::Record const& record) {
                                 prepared.identity.cluster_id, record.cluster_id, record.name),
                     "point node.toml's [store] to this cluster's own, or join this node to the other cluster");
     if (!prepared.place || !runtime::exists(prepared.place->data() + "/PG_VERSION")) return {};
-    auto const own = postgres::system_id(*prepared.place);
+    // Asked for until it is known: it never changes, and the lease must not wait for a program or a disk at each
+    // record.
+    static std::map<std::string, std::string> known;
+    auto own = Result<std::string>(known[prepared.place->data()]);
+    if (own->empty() && (own = postgres::system_id(*prepared.place))) known[prepared.place->data()] = *own;
     // A directory in the middle of a clone or rewind may have none: its marker says so to the machine.
     if (!own || record.system_id.empty() || *own == record.system_id) return {};
     return fail(Code::conflict,
