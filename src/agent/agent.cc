@@ -81,6 +81,10 @@ struct Agent {
     bool stopping = false;
 };
 
+constexpr char const* kLeft =
+    "this node has left its cluster; PostgreSQL is stopped, and its data stays where it is "
+    "(mend: to come back, pgkeel join with an empty directory)";
+
 // ---- building ----
 
 Status Agent::build_channel() {
@@ -102,6 +106,9 @@ Status Agent::build_channel() {
             store.embedded->receive(from, body);
     };
     callbacks.is_member = [this](NodeId const& id) { return membership->contains(id); };
+    callbacks.on_link = [this](NodeId const& peer, bool up) {
+        if (up) membership->accepted_by(peer);
+    };
     callbacks.on_refused = [this](NodeId const& by, peer::Refused const& why) { on_refused(by, why); };
     channel = std::make_unique<peer::Channel>(io, std::move(options), std::move(callbacks));
     return channel->listen();
@@ -186,6 +193,10 @@ void Agent::on_record(cluster::Record const& record) {
         stop_with(kExitRefused, to_string(status.error()));
         return;
     }
+    if (!record.members.contains(prepared.identity.node)) {
+        stop_with(kExitLeft, kLeft);
+        return;
+    }
     if (membership->changed_by(record)) channel->set_peers(membership->adopt(record));
     if (auto const status = apply_settings(); !status)
         log::error("agent", "PostgreSQL's settings stay as they were: {}", to_string(status.error()));
@@ -205,6 +216,11 @@ Status Agent::apply_settings() {
 }
 
 void Agent::on_refused(NodeId const& by, peer::Refused const& why) {
+    auto const& record = driver->node().record();
+    if (why.reason == "not a member" && record && membership->disowned_by(by, runtime::boot_now(), *record)) {
+        stop_with(kExitLeft, kLeft);
+        return;
+    }
     if (why.reason != "duplicate") return;
     // Whoever holds the lease is the one that its voters know.
     if (driver->node().opinion().lease_deadline > runtime::boot_now()) {

@@ -9,6 +9,8 @@ namespace keel::agent {
 
 namespace {
 
+constexpr Duration kStrangerFor = 5s;
+
 std::map<NodeId, std::string> addresses_of(cluster::Record const& record, NodeId const& self) {
     std::map<NodeId, std::string> out;
     for (auto const& [id, member] : record.members) {
@@ -27,6 +29,18 @@ std::string Membership::name_of(NodeId const& id) const {
 bool Membership::changed_by(cluster::Record const& record) const {
     if (record.members.size() != names_.size()) return true;
     return addresses_of(record, self_) != addresses_;
+}
+
+bool Membership::disowned_by(NodeId const& peer, Instant now, cluster::Record const& record) {
+    disowned_.try_emplace(peer, now);
+    std::size_t others = 0, against = 0;
+    for (auto const& voter : record.voters) {
+        if (voter == self_) continue;
+        ++others;
+        auto const found = disowned_.find(voter);
+        if (found != disowned_.end() && now - found->second >= kStrangerFor) ++against;
+    }
+    return others > 0 && against >= cluster::majority(others);
 }
 
 std::map<NodeId, std::string> const& Membership::adopt(cluster::Record const& record) {

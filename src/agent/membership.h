@@ -26,6 +26,11 @@ class Membership {
     // The others' addresses, for peer::Channel::set_peers.
     std::map<NodeId, std::string> const& adopt(cluster::Record const& record);
 
+    // A peer said that this node is no member (who left is told nothing any more). True when most of the other voters
+    // have said so for a while: a node that has just joined is a stranger only for a moment.
+    bool disowned_by(NodeId const& peer, Instant now, cluster::Record const& record);
+    void accepted_by(NodeId const& peer) { disowned_.erase(peer); }
+
   private:
     NodeId self_;
     std::string directory_;
@@ -33,6 +38,7 @@ class Membership {
     runtime::Worker* disk_;
     std::map<NodeId, std::string> names_;
     std::map<NodeId, std::string> addresses_;
+    std::map<NodeId, Instant> disowned_;
 };
 
 }  // namespace keel::agent

@@ -67,7 +67,11 @@ Result<config::NodeConfig> load_config(std::string const& directory) {
     if (!text && text.error().code == Code::not_found)
         return fail(Code::not_found, path + " does not exist",
                     "run pgkeel init or pgkeel join first, or name the node's directory with --dir");
-    if (!text) return fail(text.error());
+    if (!text) {
+        Error error = text.error();
+        if (error.code == Code::denied) error.mend = "run this as root or as the node's user";
+        return fail(std::move(error));
+    }
     auto parsed = config::parse_node_config(*text, path, directory);
     if (!parsed.usable()) return fail(Code::invalid, config::to_string(parsed.problems));
     return std::move(parsed.config);

@@ -13,6 +13,7 @@ namespace keel::agent {
 
 // Exit codes of the agent that mean: do not start it again, nothing will change by itself.
 inline constexpr int kExitDuplicate = 70;  // another live node has this identity
+inline constexpr int kExitLeft = 71;       // the node is no member of its cluster any more
 inline constexpr int kExitRefused = 78;    // EX_CONFIG of sysexits.h
 
 // <directory>/node.toml; the text lists every problem with its line.

@@ -115,7 +115,8 @@ class Tree {
 
     bool ended_for_good(Result<runtime::Exit> const& exit) {
         if (!exit) return ending_;
-        bool const lasting = exit->signal == 0 && (exit->code == kExitDuplicate || exit->code == kExitRefused);
+        bool const lasting = exit->signal == 0 &&
+                             (exit->code == kExitDuplicate || exit->code == kExitLeft || exit->code == kExitRefused);
         if (lasting) exit_code_ = exit->code;
         // One that dies while it stops the server has not done so: the next one does.
         return lasting || (ending_ && exit->signal == 0);
