@@ -35,12 +35,13 @@ void Promise::give(Epoch epoch, Instant now, Duration lease) {
 }
 
 void Promise::release(Epoch epoch) {
-    remembers_ = true;
+    if (epoch >= helped_) remembers_ = true;
     if (epoch >= epoch_) until_ = {};
 }
 
-bool Promise::over(Epoch wanted, Instant now, Duration lease) const {
-    bool const past_forgotten = remembers_ || now >= started_ + lease;
+bool Promise::over(Epoch wanted, Instant now) const {
+    // The profile may have been another one then: the longest lease there is.
+    bool const past_forgotten = remembers_ || now >= started_ + timing(Profile::wan).lease;
     return past_forgotten && (epoch_ >= wanted || now >= until_);
 }
 

@@ -33,15 +33,18 @@ class Lease {
 // promises that it cannot remember by waiting for a lease's length.
 class Promise {
   public:
-    explicit Promise(Instant started) : started_(started) {}
+    // `helped`: the newest epoch that a former life of this voter may have promised (its durable floor).
+    Promise(Instant started, Epoch helped) : started_(started), helped_(helped) {}
     void give(Epoch epoch, Instant now, Duration lease);
-    // The leader that may hold a promise of ours, remembered or forgotten, gave it back.
+    // The leader of `epoch` gave back whatever it was promised. Ends the wait for forgotten promises only when none of
+    // a newer epoch can have been forgotten.
     void release(Epoch epoch);
-    // True when helping epoch `wanted` breaks no promise. `lease`: the longest that a former life may have promised.
-    bool over(Epoch wanted, Instant now, Duration lease) const;
+    // True when helping epoch `wanted` breaks no promise.
+    bool over(Epoch wanted, Instant now) const;
 
   private:
     Instant started_;
+    Epoch helped_;
     bool remembers_ = false;
     Epoch epoch_;
     Instant until_;

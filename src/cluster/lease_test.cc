@@ -47,31 +47,39 @@ TEST(Lease, ALateAnswerNeverShortensIt) {
 }
 
 TEST(Promise, HoldsForTheLeaseAndNotBeyond) {
-    Promise promise(at(0s));
+    Promise promise(at(0s), Epoch{4});
     promise.give(Epoch{4}, at(100s), 1500ms);
-    EXPECT_FALSE(promise.over(Epoch{5}, at(101499ms), 1500ms));
-    EXPECT_TRUE(promise.over(Epoch{5}, at(101500ms), 1500ms));
+    EXPECT_FALSE(promise.over(Epoch{5}, at(101499ms)));
+    EXPECT_TRUE(promise.over(Epoch{5}, at(101500ms)));
 }
 
 TEST(Promise, ToTheEpochItselfIsNoObstacle) {
-    Promise promise(at(0s));
+    Promise promise(at(0s), Epoch{4});
     promise.give(Epoch{5}, at(100s), 1500ms);
-    EXPECT_TRUE(promise.over(Epoch{5}, at(100s), 1500ms));
+    EXPECT_TRUE(promise.over(Epoch{5}, at(100s)));
 }
 
 TEST(Promise, ARestartedVoterWaitsForWhatItMayHaveForgotten) {
-    Promise promise(at(100s));
-    EXPECT_FALSE(promise.over(Epoch{5}, at(101s), 1500ms));
-    EXPECT_TRUE(promise.over(Epoch{5}, at(101500ms), 1500ms));
+    Promise promise(at(100s), Epoch{4});
+    EXPECT_FALSE(promise.over(Epoch{5}, at(107999ms))) << "of the longest profile: it may have been changed since";
+    EXPECT_TRUE(promise.over(Epoch{5}, at(108s)));
 }
 
 TEST(Promise, IsVoidWhenTheLeaderGivesItBack) {
-    Promise promise(at(100s));
+    Promise promise(at(100s), Epoch{4});
     promise.give(Epoch{4}, at(100s), 1500ms);
     promise.release(Epoch{3});
-    EXPECT_FALSE(promise.over(Epoch{5}, at(100100ms), 1500ms)) << "an older reign's release gives nothing back";
+    EXPECT_FALSE(promise.over(Epoch{5}, at(100100ms))) << "an older reign's release gives nothing back";
     promise.release(Epoch{4});
-    EXPECT_TRUE(promise.over(Epoch{5}, at(100100ms), 1500ms));
+    EXPECT_TRUE(promise.over(Epoch{5}, at(100100ms)));
+}
+
+TEST(Promise, AnOldReleaseDoesNotEndTheWaitForWhatWasForgottenLater) {
+    Promise promise(at(100s), Epoch{7});
+    promise.release(Epoch{5});
+    EXPECT_FALSE(promise.over(Epoch{8}, at(101s)));
+    promise.release(Epoch{7});
+    EXPECT_TRUE(promise.over(Epoch{8}, at(101s)));
 }
 
 }  // namespace

@@ -150,7 +150,8 @@ void Node::Mind::appoint() {
     next.leader = choice.winner;
     next.sync = sync_after(*record, ballot, choice.winner);
     for (auto& branch : next.lineage) {
-        if (branch.timeline == grant.timeline && branch.fate == Fate::planned) branch.fork = grant.fork;
+        if (branch.timeline == grant.timeline && branch.fate == Fate::planned && grant.fork != Lsn{})
+            branch.fork = grant.fork;
     }
     auto const& counted = mutation == Mutation::reuse_timelines ? live_path(record->lineage) : record->lineage;
     Timeline const planned{newest_timeline(counted).value + 1};

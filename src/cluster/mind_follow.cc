@@ -28,15 +28,16 @@ Grant Node::Mind::make_grant() const {
     bool const copying = busy && (busy->verb == Verb::clone || busy->verb == Verb::rewind);
     bool const no_server =
         self.kind == Kind::witness || seen.server == Server::absent || seen.server == Server::unusable || copying;
-    // A command that may open a receiver makes everything that was seen before it worthless.
-    bool const opening =
-        busy && (busy->verb == Verb::start || busy->verb == Verb::follow || busy->verb == Verb::promote);
+    // A command that may open a receiver makes everything that was seen before it worthless; one that closes it proves
+    // that with its end, not before.
+    bool const opening = busy && (busy->verb == Verb::cut || busy->verb == Verb::kill || busy->verb == Verb::start ||
+                                  busy->verb == Verb::follow || busy->verb == Verb::promote);
     bool const alone = seen.upstream.value.empty() && !seen.receiver && !opening;
     bool const down = seen.server == Server::stopped && !copying && !opening;
     bool const cut = seen.server == Server::recovery && alone;
     bool const fenced_off = no_server || down || cut || (seen.server == Server::starting && alone);
-    grant.vote = fenced_off && (!revoked->firm || promise.over(revoked->epoch, clock.now, time().lease) ||
-                                mutation == Mutation::soft_promises);
+    grant.vote = fenced_off &&
+                 (!revoked->firm || promise.over(revoked->epoch, clock.now) || mutation == Mutation::soft_promises);
     grant.fenced = down || cut;
     grant.in_recovery = cut;
     grant.whole = grant.fenced && seen.whole && !needs_rewind && !needs_clone;

@@ -66,6 +66,7 @@ void Node::Mind::on_message(NodeId const& from, Message const& message) {
 
 void Node::Mind::on_observation(Observation const& observation) {
     seen = observation;
+    if (!looked) first_look = clock.now;
     looked = true;
     if (seen.server == Server::primary)
         known_standby = false;
@@ -128,8 +129,8 @@ bool Node::Mind::failed_back_off(CommandDone const& done) {
 }
 
 void Node::Mind::on_command_done(CommandDone const& done) {
+    if (!busy || busy->id != done.id) return;  // overtaken by a kill, whose own look will tell
     on_observation(done.seen);
-    if (!busy || busy->id != done.id) return;  // overtaken by a kill
     bool const failed = failed_back_off(done);
     Command const finished = *std::exchange(busy, std::nullopt);
     switch (finished.verb) {

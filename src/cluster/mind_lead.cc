@@ -98,6 +98,7 @@ void Node::Mind::take_office() {
 
 void Node::Mind::confirm() {
     think(State::gated, "is read-write, the record is still to say so");
+    if (seen.fork == Lsn{}) return;  // a planned timeline has a parent; its history file could not be read just now
     Record next = *record;
     Branch const mine = next.lineage.back();
     bool after_parent = false;
@@ -146,6 +147,10 @@ void Node::Mind::recover_leadership() {
     }
     // Processes are there but nobody can look inside: hung, or orphans of a dead postmaster. They may still
     // acknowledge.
+    if (!known_standby && clock.now - first_look < 1500ms && lease_holds()) {
+        think(State::restarting, "its agent was restarted and its server has not answered yet");
+        return;
+    }
     if (!known_standby) {
         think(State::expired, "its server does not answer");
         command(Verb::kill, reason);  // overtakes whatever hangs on that server

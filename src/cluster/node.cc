@@ -13,7 +13,7 @@ Node::Mind::Mind(Identity identity, Clock start)
       clock(start),
       floor(self.floor),
       started(start.now),
-      promise(start.now),
+      promise(start.now, self.floor),
       inherited_deadline(self.inherited_deadline),
       armed(self.inherited_deadline) {
     if (self.kind == Kind::witness) state = State::witness;

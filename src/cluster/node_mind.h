@@ -26,7 +26,8 @@ struct Node::Mind {
     Instant record_since;  // when this epoch and phase were first seen here
     Observation seen;
     bool known_standby = false;  // the server was seen not to be a primary since it was last promoted or adopted
-    bool looked = false;         // `seen` is an observation and not a default
+    Instant first_look;
+    bool looked = false;  // `seen` is an observation and not a default
     std::map<NodeId, PeerSight> peers;
     Instant started;
     Instant leader_heard;  // the leader of `record`, with its lease

@@ -285,22 +285,22 @@ void Faults::by_operator(Fault fault) {
     }
 }
 
-// Removes one member that does not lead, or takes a removed one back; one voter at a time.
+// Asks one member that does not lead to leave, as `pgkeel leave` does (the leader takes it out), or takes one that left
+// back.
 void Faults::edit_members(Record& record) {
     Rng& rng = world_.rng;
     for (int node = 0; node < world_.size(); ++node) {
         NodeId const& id = world_.host(node).id();
         if (record.members.contains(id) || !removed_.contains(id)) continue;
         record.members[id] = removed_[id];
-        record.voters.insert(id);
         return;
     }
     NodeId const& id = world_.host(rng.pick(world_.size())).id();
     if (record.members.size() <= 3 || record.leader == id || record.coordinator == id || !record.members.contains(id))
         return;
+    if (record.members[id].leaving) return;
     removed_[id] = record.members[id];
-    record.members.erase(id);
-    record.voters.erase(id);
+    record.members[id].leaving = true;
 }
 
 // ---- healing
