@@ -39,7 +39,9 @@ bool candidate(Record const& record, NodeId const& id, Grant const& grant) {
 auto preference(Record const& record, NodeId const& id) {
     auto const& member = record.members.at(id);
     bool const target = record.handover && record.handover->target == id;
-    return std::tuple(!target, !member.broken.empty(), -member.tags.priority, id);
+    // One that was asked to leave is better than none, like a broken one.
+    bool const doubtful = !member.broken.empty() || member.leaving;
+    return std::tuple(!target, doubtful, -member.tags.priority, id);
 }
 
 }  // namespace
@@ -50,7 +52,7 @@ bool sync_eligible(Member const& member) {
 }
 
 bool may_be_promoted(Member const& member) {
-    return member.kind == Kind::data && !member.tags.nofailover && member.tags.delayed_s == 0 && !member.leaving;
+    return member.kind == Kind::data && !member.tags.nofailover && member.tags.delayed_s == 0;
 }
 
 bool promises_are_firm(Record const& record) {
