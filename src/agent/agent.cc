@@ -4,6 +4,7 @@
 #include <malloc.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 
 #include "agent/errands.h"
 #include "agent/membership.h"
@@ -328,7 +329,7 @@ void Agent::stop_with(int code, std::string why) {
 
 Task<void> Agent::end(int code) {
     if (supervisor) {
-        ending = std::make_unique<Ending>(*desk, *driver, *supervisor, *server, code != 0);
+        ending = std::make_unique<Ending>(*desk, *driver, *supervisor, *server, code != 0 && code != kExitLeft);
         // A directory of another cluster, and a failed disk, are left alone but for the fence.
         co_await end_server(*ending);
         if (!server->postmaster_pid()) deadline.disarm();
@@ -369,6 +370,12 @@ int refuse(Error const& error) {
 }  // namespace
 
 int run_agent(config::NodeConfig const& config, MakeHandler const& make_handler) {
+    // Out of descriptors, a server that cannot be looked at would count as gone.
+    rlimit files{};
+    if (::getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        (void)::setrlimit(RLIMIT_NOFILE, &files);
+    }
     ::mallopt(M_ARENA_MAX, 2);  // six threads that mostly wait need no memory pool each
     if (auto const status = set_up_log(config); !status) return refuse(status.error());
     if (auto const status = runtime::become_subreaper(); !status) return refuse(status.error());
