@@ -45,12 +45,6 @@ void add_version(Commands& commands) {
     });
 }
 
-// The deepest command that was typed: whose help helps.
-CLI::App const* typed(CLI::App const& app) {
-    for (auto const* command : app.get_subcommands()) return typed(*command);
-    return &app;
-}
-
 int wrong_usage(CLI::App const& app, CLI::ParseError const& error) {
     if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) return app.exit(error);  // --help
     std::string name = "pgkeel";
@@ -58,7 +52,11 @@ int wrong_usage(CLI::App const& app, CLI::ParseError const& error) {
         command = command->get_subcommands().front();
         name += " " + command->get_name();
     }
-    print_error(Error{Code::invalid, fmt::format("{}: {}", name, error.what()), name + " --help"});
+    std::string text = error.what();
+    // "Could not convert: --peer-port = 99999": every option that is converted is a number.
+    constexpr std::string_view kConvert = "Could not convert: ";
+    if (text.starts_with(kConvert)) text = text.substr(kConvert.size()) + " is not a number that it can be";
+    print_error(Error{Code::invalid, fmt::format("{}: {}", name, text), name + " --help"});
     return kUsage;
 }
 
@@ -118,6 +116,7 @@ int run(int argc, char const* const* argv, Hooks const& hooks) {
                  "pgkeel");
     app.require_subcommand(1);
     app.footer(kExitCodes);
+    app.set_version_flag("--version", "pgkeel " + hooks.version);
     Commands commands(app, hooks);
     add_commands(commands);
     add_version(commands);
@@ -125,7 +124,7 @@ int run(int argc, char const* const* argv, Hooks const& hooks) {
     try {
         app.parse(argc, argv);
     } catch (CLI::ParseError const& error) {
-        return wrong_usage(*(error.get_exit_code() == 0 ? typed(app) : &app), error);
+        return wrong_usage(app, error);
     }
     auto const done = commands.chosen()();
     std::fflush(stdout);

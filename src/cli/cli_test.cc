@@ -89,7 +89,9 @@ TEST(Token, NoneOrTwoOrAMissingFileIsRefused) {
     ::unsetenv("PGKEEL_TOKEN");
     EXPECT_EQ(read_token("", "").error().code, Code::invalid);
     EXPECT_EQ(read_token(kToken, "/x").error().code, Code::invalid);
-    EXPECT_EQ(read_token("", "/nowhere/token").error().code, Code::not_found);
+    auto const missing = read_token("", "/nowhere/token");
+    EXPECT_EQ(missing.error().code, Code::invalid);  // what was typed is wrong: exit code 2
+    EXPECT_NE(missing.error().text.find("/nowhere/token"), std::string::npos);
 }
 
 TEST(Token, ADamagedOneIsNotRepeatedInTheMessage) {

@@ -1,5 +1,6 @@
 #include "cli/client.h"
 
+#include <errno.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -12,7 +13,8 @@ namespace keel::cli {
 namespace {
 
 std::string mend_for_socket(std::string const& directory, std::string const& socket) {
-    if (!runtime::exists(directory + "/identity.json") && ::access(directory.c_str(), X_OK) == 0)
+    bool const open = ::access(directory.c_str(), X_OK) == 0 || errno == ENOENT;
+    if (open && !runtime::exists(directory + "/identity.json"))
         return fmt::format("there is no node in {}: name its directory with --dir, or another node with --host",
                            directory);
     if (::geteuid() != 0 && ::access(directory.c_str(), X_OK) != 0)

@@ -13,6 +13,7 @@
 #include "agent/privileges.h"
 #include "cli/new_node.h"
 #include "cli/terminal.h"
+#include "postgres/process.h"
 #include "runtime/files.h"
 
 namespace keel::cli {
@@ -81,6 +82,7 @@ Done fill_marked(std::string const& directory, std::function<Done()> const& fill
                                              "see to it that the directories above it may be entered"}));
     if (runtime::exists(marker)) {
         print_note("removing what an interrupted run left in " + directory);
+        postgres::end_leftovers(directory + "/data");  // an initdb that outlived it would remove our data at its end
         remove_made(directory);
     }
     KEEL_CHECK(runtime::write_atomically(marker, "pgkeel is setting this directory up; not a node yet\n", 0600));

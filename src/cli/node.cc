@@ -24,6 +24,16 @@ Status check_postgres_port(config::NodeConfig const& config) {
     return {};
 }
 
+// A second process tree's guardian would watch the first one's server, and not end before that one does.
+Status check_alone(std::string const& directory) {
+    auto const path = directory + "/state/agent.lock";
+    if (!runtime::exists(path)) return {};  // and root must not be the one who makes it
+    auto const lock = runtime::FileLock::take(path);
+    if (lock || lock.error().code != Code::conflict) return {};
+    return fail(Code::conflict, lock.error().text,
+                "stop that `pgkeel node` first, or name another directory with --dir");
+}
+
 }  // namespace
 
 void add_node(Commands& commands) {
@@ -33,6 +43,7 @@ void add_node(Commands& commands) {
         if (!config) return std::unexpected(Failure(kUsage, std::move(config.error())));
         if (auto identity = agent::read_identity(config->directory); !identity)
             return std::unexpected(Failure(kUsage, std::move(identity.error())));
+        KEEL_CHECK(check_alone(config->directory));
         KEEL_CHECK(check_postgres_port(*config));
         if (int const code = commands.hooks().node(*config); code != kDone) return stop(code, Code::internal, "");
         return {};

@@ -18,8 +18,11 @@ Result<web::TokenText> read_token(std::string const& from_option, std::string co
         return web::parse_token(Secret(std::move(line)).reveal());
     }
     if (!from_file.empty()) {
-        KEEL_TRY(auto text, runtime::read_file(from_file, 4096));
-        return web::parse_token(Secret(std::move(text)).reveal());
+        auto text = runtime::read_file(from_file, 4096);
+        if (!text)
+            return fail(Code::invalid, "--token-file: " + text.error().text,
+                        "name a file that has a token and is open to you");
+        return web::parse_token(Secret(std::move(*text)).reveal());
     }
     if (char const* const text = ::getenv("PGKEEL_TOKEN"); text != nullptr && *text != '\0')
         return web::parse_token(text);
