@@ -1,6 +1,9 @@
 #include "app/api_desk.h"
 
 #include "agent/desk.h"
+#include "agent/start_up.h"
+#include "postgres/setup.h"
+#include "runtime/blocking.h"
 #include "runtime/files.h"
 #include "web/api.h"
 
@@ -40,6 +43,15 @@ Task<Result<web::Authority>> authority_of(std::string pki) {
     co_return out;
 }
 
+// Where there is no PostgreSQL to ask (a witness, a node that is still cloning), nothing is known against them.
+Task<Status> try_parameters_of(agent::Desk& desk, std::map<std::string, std::string> parameters) {
+    if (desk.config().kind != cluster::Kind::data) co_return Status{};
+    auto const place = agent::place_of(desk.config(), desk.self());
+    if (!runtime::exists(place.data() + "/PG_VERSION")) co_return Status{};
+    runtime::Worker worker("parameters");
+    co_return co_await runtime::run_blocking(worker, [&] { return postgres::try_parameters(place, parameters); });
+}
+
 web::StoreHint store_of(config::Store const& from) {
     return {boost::describe::enum_to_string(from.kind, ""),
             from.endpoints,
@@ -57,6 +69,9 @@ runtime::HttpHandler api_handler(agent::Desk& desk, std::string version) {
     offered.change = [&desk](web::Desk::Edit edit) { return desk.change(std::move(edit)); };
     offered.reload = [&desk] { return desk.reload(); };
     offered.doctor = [&desk] { return doctor_of(desk); };
+    offered.try_parameters = [&desk](std::map<std::string, std::string> parameters) {
+        return try_parameters_of(desk, std::move(parameters));
+    };
     offered.counters = [&desk] { return counters_of(desk.counters()); };
     offered.authority = [&desk] { return authority_of(desk.pki()); };
     offered.store = store_of(desk.config().store);

@@ -147,6 +147,26 @@ Result<int> binaries_major(Place const& place) {
     return major;
 }
 
+Status try_parameters(Place const& place, std::map<std::string, std::string> const& parameters) {
+    for (auto const& [name, value] : parameters) {
+        // -C: parses and ends. Without the directory's own files, whose faults are not what is asked.
+        auto const parsed = run_job({.argv = {place.binary("postgres"), "-D", place.data(), "-C", "port", "-c",
+                                              "config_file=/dev/null", "-c", name + "=" + value}},
+                                    Bound(5s));
+        if (parsed || parsed.error().code != Code::unavailable) continue;
+        auto const& said = parsed.error().text;
+        constexpr std::string_view kMark = "FATAL:  ";
+        auto const at = said.find(kMark);
+        if (at == std::string::npos) continue;
+        auto const from = at + kMark.size();
+        return fail(Code::invalid,
+                    fmt::format("PostgreSQL refuses {} = {}: {}", name, value,
+                                said.substr(from, said.find_first_of("\n\r", from) - from)),
+                    "correct it; SELECT name, unit, min_val, max_val, enumvals FROM pg_settings shows what it takes");
+    }
+    return {};
+}
+
 Result<std::string> system_id(Place const& place) {
     KEEL_TRY(auto const control, read_control_data(place, Bound(5s)));
     return control.system_id;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,9 @@ std::vector<Error> check_place(Place const& place, bool existing);
 Result<int> binaries_major(Place const& place);
 // Directories of the installed PostgreSQL versions 13 and up, newest first.
 std::vector<std::string> find_binaries();
+// What PostgreSQL itself has against these parameters of postgresql.conf (invalid); the server is not touched. Each
+// alone: not what it needs of others, nor of an extension that is not loaded. Needs a data directory.
+Status try_parameters(Place const& place, std::map<std::string, std::string> const& parameters);
 // PostgreSQL's system identifier of data/.
 Result<std::string> system_id(Place const& place);
 

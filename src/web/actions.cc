@@ -158,10 +158,26 @@ Status unchanged(cluster::Settings const& now, std::map<std::string, std::string
     return {};
 }
 
+// A value that PostgreSQL refuses would keep every server of the cluster from its next start.
+Task<Status> try_parameters(Desk const& desk, std::map<std::string, std::string> const& wanted) {
+    constexpr std::string_view kPrefix = "postgres.";
+    cluster::Settings tried;
+    std::map<std::string, std::string> parameters;
+    for (auto const& [name, value] : wanted) {
+        if (!name.starts_with(kPrefix) || value.empty()) continue;
+        // Ours to refuse first: owned parameters, with a better reason.
+        if (auto const change = config::set_setting(tried, name, value); !change) co_return fail(change.error());
+        parameters[name.substr(kPrefix.size())] = value;
+    }
+    if (parameters.empty() || !desk.try_parameters) co_return Status{};
+    co_return co_await desk.try_parameters(std::move(parameters));
+}
+
 Task<Answer> configure(Desk const& desk, HttpRequest const& request) {
     auto const body = body_of<ConfigRequest>(request);
     if (!body) co_return fail(body.error());
     if (body->set.empty()) co_return fail(Code::invalid, "no setting is named", "pgkeel config set <name> <value>");
+    if (auto const sound = co_await try_parameters(desk, body->set); !sound) co_return fail(sound.error());
     auto const caller = caller_of(desk.look(), request);
     std::vector<config::Change> changes;
     auto const record = co_await desk.change([&, wanted = body->set](Record& now) -> Status {

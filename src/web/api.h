@@ -63,6 +63,8 @@ struct Desk {
     // node.toml is read again and PostgreSQL's configuration is reloaded; the text says what needs a restart.
     std::function<runtime::Task<Result<std::string>>()> reload;
     std::function<runtime::Task<std::vector<Finding>>()> doctor;
+    // What PostgreSQL itself has against these parameters, before they become every node's.
+    std::function<runtime::Task<Status>(std::map<std::string, std::string>)> try_parameters;
     std::function<Counters()> counters;
     // Read from <dir>/pki when asked; never kept.
     std::function<runtime::Task<Result<Authority>>()> authority;
