@@ -45,6 +45,18 @@ TEST(PostgresServer, InitStartsPromotesClonesAndStreams) {
     EXPECT_TRUE(seen.names.members.empty());
 }
 
+TEST(PostgresServer, BadParametersAreKnownBeforeAServerHasThem) {
+    Pair c;
+    ASSERT_NO_FATAL_FAILURE(c.make_primary());
+    EXPECT_TRUE(try_parameters(c.a.place, {{"work_mem", "8MB"}, {"max_connections", "150"}, {"an.extension", "x"}}));
+    for (auto const& [name, value] : {std::pair("work_mem", "8XB"), {"max_connections", "abc"}, {"nonsuch", "1"}}) {
+        auto const refused = try_parameters(c.a.place, {{name, value}});
+        ASSERT_FALSE(refused) << name;
+        EXPECT_EQ(refused.error().code, Code::invalid);
+        EXPECT_NE(refused.error().text.find(name), std::string::npos) << refused.error().text;
+    }
+}
+
 TEST(PostgresServer, ParametersOfOursCannotBeTakenOver) {
     TestCluster c;
     auto& a = c.add("a");
