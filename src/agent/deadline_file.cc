@@ -36,6 +36,13 @@ std::string boot_id() {
     return text ? text->substr(0, kBootId) : std::string("unknown");
 }
 
+// Empty when there is no such directory.
+std::string path_in_memory(std::string const& directory) {
+    struct stat place{};
+    if (::stat(directory.c_str(), &place) != 0) return {};
+    return fmt::format("/dev/shm/pgkeel-{:x}-{:x}", place.st_dev, place.st_ino);
+}
+
 int open_words(std::string const& path) {
     return ::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 }
@@ -43,9 +50,8 @@ int open_words(std::string const& path) {
 }  // namespace
 
 Result<DeadlineFile> DeadlineFile::open(std::string const& directory) {
-    struct stat place{};
-    if (::stat(directory.c_str(), &place) != 0) return fail(runtime::system_error(errno, directory));
-    auto path = fmt::format("/dev/shm/pgkeel-{:x}-{:x}", place.st_dev, place.st_ino);
+    auto path = path_in_memory(directory);
+    if (path.empty()) return fail(runtime::system_error(errno, directory));
     int descriptor = open_words(path);
     if (descriptor < 0 && (errno == ENOENT || errno == EROFS)) {
         path = directory + "/state/deadline";
@@ -75,6 +81,10 @@ Result<DeadlineFile> DeadlineFile::open(std::string const& directory) {
         words->magic = kMagic;
     }
     return DeadlineFile(words);
+}
+
+void DeadlineFile::remove(std::string const& directory) {
+    if (auto const path = path_in_memory(directory); !path.empty()) (void)::unlink(path.c_str());
 }
 
 DeadlineFile::DeadlineFile(DeadlineFile&& other) noexcept : words_(std::exchange(other.words_, nullptr)) {}

@@ -27,6 +27,9 @@ class DeadlineFile {
     // In /dev/shm, named by device and inode of the node's directory (a copied directory is another one); in
     // <directory>/state where there is no /dev/shm. Words of an earlier boot count as disarmed.
     static Result<DeadlineFile> open(std::string const& directory);
+    // For the end of a node whose agent and guardian have ended in order; shared memory would keep it until the next
+    // boot.
+    static void remove(std::string const& directory);
     DeadlineFile(DeadlineFile&&) noexcept;
     DeadlineFile& operator=(DeadlineFile&&) noexcept;
     ~DeadlineFile();

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "agent/deadline_file.h"
 #include "agent/privileges.h"
 #include "agent/start_up.h"
 #include "runtime/child.h"
@@ -66,6 +67,7 @@ class Tree {
         scope_.spawn("agent", [this] { return keep_agent(); });
         notify_systemd("READY=1\n");
         io_.run();
+        if (exit_code_ == 0 || exit_code_ == kExitLeft) DeadlineFile::remove(config_.directory);
         return exit_code_;
     }
 

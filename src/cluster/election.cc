@@ -41,7 +41,11 @@ auto preference(Record const& record, NodeId const& id) {
     bool const target = record.handover && record.handover->target == id;
     // One that was asked to leave is better than none, like a broken one.
     bool const doubtful = !member.broken.empty() || member.leaving;
-    return std::tuple(!target, doubtful, -member.tags.priority, id);
+    // What took the old leader may take its rack, too.
+    auto const old = record.members.find(record.sync.owner);
+    bool const near = old != record.members.end() && id != old->first && !member.tags.domain.empty() &&
+                      member.tags.domain == old->second.tags.domain;
+    return std::tuple(!target, doubtful, -member.tags.priority, near, id);
 }
 
 }  // namespace
@@ -149,7 +153,7 @@ std::optional<CatchUpPlan> plan_catch_up(Record const& record, Ballot const& bal
     if (position_of(ballot.grants.at(wanted), record) >= position_of(most, record)) return std::nullopt;
     bool const needed = !candidate(record, holder, most);
     auto const rank = [&](NodeId const& id) {  // what is worth a wait; the id is not
-        auto const [target, broken, priority, unused] = preference(record, id);
+        auto const [target, broken, priority, near, unused] = preference(record, id);
         return std::tuple(target, broken, priority);
     };
     if (!needed && rank(wanted) >= rank(holder)) return std::nullopt;

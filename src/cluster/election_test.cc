@@ -81,6 +81,13 @@ TEST(Election, ChoosesOnlyWhoHasEveryAcknowledgedCommit) {
          {{kB, report(200)}, {kC, report(200)}},
          kC,
          [](Record& r) { r.members[kC].tags.priority = 5; }},
+        {"among equals another failure domain than the old leader's",
+         {{kB, report(200)}, {kC, report(200)}},
+         kC,
+         [](Record& r) {
+             r.members[kA].tags.domain = r.members[kB].tags.domain = "rack 1";
+             r.members[kC].tags.domain = "rack 2";
+         }},
         {"priority does not lose commits",
          {{kB, report(201)}, {kC, report(200)}},
          kB,
