@@ -39,9 +39,8 @@ void Promise::release(Epoch epoch) {
     if (epoch >= epoch_) until_ = {};
 }
 
-bool Promise::over(Epoch wanted, Instant now) const {
-    // The profile may have been another one then: the longest lease there is.
-    bool const past_forgotten = remembers_ || now >= started_ + timing(Profile::wan).lease;
+bool Promise::over(Epoch wanted, Instant now, Duration longest) const {
+    bool const past_forgotten = remembers_ || now >= started_ + longest;
     return past_forgotten && (epoch_ >= wanted || now >= until_);
 }
 

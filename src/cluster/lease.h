@@ -39,8 +39,8 @@ class Promise {
     // The leader of `epoch` gave back whatever it was promised. Ends the wait for forgotten promises only when none of
     // a newer epoch can have been forgotten.
     void release(Epoch epoch);
-    // True when helping epoch `wanted` breaks no promise.
-    bool over(Epoch wanted, Instant now) const;
+    // True when helping epoch `wanted` breaks no promise. `longest`: the longest lease that may have been forgotten.
+    bool over(Epoch wanted, Instant now, Duration longest) const;
 
   private:
     Instant started_;

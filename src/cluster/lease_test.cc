@@ -8,6 +8,7 @@ namespace {
 Instant at(Duration since_boot) { return Instant(since_boot); }
 NodeId const kA{"a"}, kB{"b"}, kC{"c"};
 std::set<NodeId> const kThree{kA, kB, kC};
+constexpr Duration kLongest = 8s;
 
 TEST(Lease, HasNoDeadlineWithoutAMajority) {
     Lease lease;
@@ -49,37 +50,38 @@ TEST(Lease, ALateAnswerNeverShortensIt) {
 TEST(Promise, HoldsForTheLeaseAndNotBeyond) {
     Promise promise(at(0s), Epoch{4});
     promise.give(Epoch{4}, at(100s), 1500ms);
-    EXPECT_FALSE(promise.over(Epoch{5}, at(101499ms)));
-    EXPECT_TRUE(promise.over(Epoch{5}, at(101500ms)));
+    EXPECT_FALSE(promise.over(Epoch{5}, at(101499ms), kLongest));
+    EXPECT_TRUE(promise.over(Epoch{5}, at(101500ms), kLongest));
 }
 
 TEST(Promise, ToTheEpochItselfIsNoObstacle) {
     Promise promise(at(0s), Epoch{4});
     promise.give(Epoch{5}, at(100s), 1500ms);
-    EXPECT_TRUE(promise.over(Epoch{5}, at(100s)));
+    EXPECT_TRUE(promise.over(Epoch{5}, at(100s), kLongest));
 }
 
 TEST(Promise, ARestartedVoterWaitsForWhatItMayHaveForgotten) {
     Promise promise(at(100s), Epoch{4});
-    EXPECT_FALSE(promise.over(Epoch{5}, at(107999ms))) << "of the longest profile: it may have been changed since";
-    EXPECT_TRUE(promise.over(Epoch{5}, at(108s)));
+    EXPECT_FALSE(promise.over(Epoch{5}, at(107999ms), kLongest))
+        << "of the longest profile: it may have been changed since";
+    EXPECT_TRUE(promise.over(Epoch{5}, at(108s), kLongest));
 }
 
 TEST(Promise, IsVoidWhenTheLeaderGivesItBack) {
     Promise promise(at(100s), Epoch{4});
     promise.give(Epoch{4}, at(100s), 1500ms);
     promise.release(Epoch{3});
-    EXPECT_FALSE(promise.over(Epoch{5}, at(100100ms))) << "an older reign's release gives nothing back";
+    EXPECT_FALSE(promise.over(Epoch{5}, at(100100ms), kLongest)) << "an older reign's release gives nothing back";
     promise.release(Epoch{4});
-    EXPECT_TRUE(promise.over(Epoch{5}, at(100100ms)));
+    EXPECT_TRUE(promise.over(Epoch{5}, at(100100ms), kLongest));
 }
 
 TEST(Promise, AnOldReleaseDoesNotEndTheWaitForWhatWasForgottenLater) {
     Promise promise(at(100s), Epoch{7});
     promise.release(Epoch{5});
-    EXPECT_FALSE(promise.over(Epoch{8}, at(101s)));
+    EXPECT_FALSE(promise.over(Epoch{8}, at(101s), kLongest));
     promise.release(Epoch{7});
-    EXPECT_TRUE(promise.over(Epoch{8}, at(101s)));
+    EXPECT_TRUE(promise.over(Epoch{8}, at(101s), kLongest));
 }
 
 }  // namespace

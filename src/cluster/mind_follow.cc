@@ -22,6 +22,11 @@ void Node::Mind::on_revoke(NodeId const& from, Revoke const& revoke) {
     }
 }
 
+// Only a record of that epoch or later surely knows every profile under which a promise was given.
+bool Node::Mind::promise_is_over() const {
+    return record && record->epoch >= revoked->epoch && promise.over(revoked->epoch, clock.now, longest_lease(*record));
+}
+
 Grant Node::Mind::make_grant() const {
     Grant grant;
     grant.epoch = revoked->epoch;
@@ -36,8 +41,7 @@ Grant Node::Mind::make_grant() const {
     bool const down = seen.server == Server::stopped && !copying && !opening;
     bool const cut = seen.server == Server::recovery && alone;
     bool const fenced_off = no_server || down || cut || (seen.server == Server::starting && alone);
-    grant.vote = fenced_off &&
-                 (!revoked->firm || promise.over(revoked->epoch, clock.now) || mutation == Mutation::soft_promises);
+    grant.vote = fenced_off && (!revoked->firm || mutation == Mutation::soft_promises || promise_is_over());
     grant.fenced = down || cut;
     grant.in_recovery = cut;
     grant.whole = grant.fenced && seen.whole && !needs_rewind && !needs_clone;

@@ -143,6 +143,7 @@ struct Node::Mind {
     bool fetch_missing();
     void answer_revocation();
     Grant make_grant() const;
+    bool promise_is_over() const;
     bool copy_if_needed();
     void stream_from_leader();
     NodeId copy_source() const;

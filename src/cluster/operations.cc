@@ -236,6 +236,7 @@ Status change_settings(Record& record, Settings const& next, std::string const& 
         }
         return fail(std::move(all));
     }
+    record.longest_profile = std::max({record.longest_profile, record.settings.profile, next.profile});
     record.settings = next;
     tell(record, caller, "setting", what);
     return {};

@@ -223,6 +223,16 @@ TEST(Operations, a_refused_token_says_why_and_changes_nothing) {
     expect_refused(rows);
 }
 
+TEST(Operations, the_longest_profile_ever_set_is_remembered) {
+    Record record = cluster();
+    Settings next = record.settings;
+    next.profile = Profile::wan;
+    ASSERT_TRUE(change_settings(record, next, "profile", kCaller));
+    next.profile = Profile::lan;
+    ASSERT_TRUE(change_settings(record, next, "profile", kCaller));
+    EXPECT_EQ(longest_lease(record), timing(Profile::wan).lease);
+}
+
 TEST(Operations, a_switchover_names_its_target_and_who_asked) {
     Record record = cluster();
     ASSERT_TRUE(request_switchover(record, healthy(), {"bela", 0}, kCaller));

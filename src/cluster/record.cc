@@ -26,6 +26,10 @@ Timing timing(Profile profile) {
     return {8000ms, 800ms};
 }
 
+Duration longest_lease(Record const& record) {
+    return timing(std::max(record.longest_profile, record.settings.profile)).lease;
+}
+
 std::vector<Branch> live_path(std::vector<Branch> const& lineage) {
     std::vector<Branch> path;
     for (auto const& branch : lineage) {

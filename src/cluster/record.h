@@ -158,6 +158,7 @@ struct Record {
     SyncSet sync;
     std::vector<Branch> lineage;
     Settings settings;
+    Profile longest_profile = Profile::lan;  // of all that were ever set: a restarted voter may have promised that long
     std::optional<Handover> handover;
     std::vector<JoinToken> tokens;
     std::map<NodeId, Errand> errands;
@@ -165,7 +166,7 @@ struct Record {
 };
 BOOST_DESCRIBE_STRUCT(Record, (),
                       (format, cluster_id, name, system_id, revision, epoch, phase, leader, coordinator, paused,
-                       members, voters, sync, lineage, settings, handover, tokens, errands, history))
+                       members, voters, sync, lineage, settings, longest_profile, handover, tokens, errands, history))
 
 std::string encode(Record const& record);
 Result<Record> decode_record(std::string_view text);
@@ -178,6 +179,8 @@ struct Timing {
     Duration heartbeat;
 };
 Timing timing(Profile profile);
+// The longest lease that a voter may have promised in a life it cannot remember.
+Duration longest_lease(Record const& record);
 
 // ---- lineage: which timelines count -------------------------------------------------------------------------------
 // The live branches from the root to the newest, oldest first.
