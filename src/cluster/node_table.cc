@@ -12,6 +12,7 @@ using enum State;
 constexpr std::array kTable = {
     Edge{fresh, cloning, "no data directory yet"},
     Edge{fresh, standby, "its server is there"},
+    Edge{fresh, catchup, "an election runs, and it lacks WAL"},
     Edge{fresh, fenced, "an election runs"},
     Edge{fresh, restarting, "led before its agent started"},
     Edge{fresh, primary, "its agent restarted and adopted the primary"},
@@ -96,6 +97,7 @@ constexpr std::array kTable = {
     Edge{broken, standby, "another leads"},
     Edge{broken, diverged, "another leads, and it has WAL of its own"},
     Edge{broken, expired, "the lease ran out while it gave up"},
+    Edge{broken, maintenance, "paused by the operator"},
     Edge{broken, restarting, "its own promotion was confirmed, and its server is gone"},
     Edge{broken, promoting, "appointed again"},
     Edge{broken, primary, "the record confirms it after all"},
