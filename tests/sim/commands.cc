@@ -207,22 +207,21 @@ void Host::names_barrier() {
 
 void Host::run_stop() {
     if (postgres.proc == Proc::down) return after(1 * kMs, &Host::succeed);
-    after(world_.rng.between(5, 60) * kMs, &Host::stop_backends);
+    after(world_.rng.between(5, 60) * kMs, &Host::stop_clients);
 }
 
-void Host::stop_backends() {
-    if (postgres.proc == Proc::primary) postgres.end_backends();
+void Host::stop_clients() {
+    postgres.shut_down();
     stop_wait();
 }
 
 void Host::stop_wait() {
-    bool drained = true;
-    for (auto const& sender : postgres.senders)
-        drained = drained && (!sender.connected || sender.flush >= postgres.flushed);
     bool const late = world_.scheduler.now() - command_began_ > kStopLimit;
-    if (postgres.proc == Proc::primary && !drained && !late) return after(3 * kMs, &Host::stop_wait);
-    postgres.kill_all();
-    postgres.clean = drained && !late;
+    if (postgres.shutting_down() && !late) return after(3 * kMs, &Host::stop_wait);
+    if (postgres.running()) {
+        postgres.kill_all();
+        postgres.clean = !late;
+    }
     finish(true, "");
 }
 

@@ -98,7 +98,7 @@ class Host {
     void run_set_names();
     void names_barrier();
     void run_stop();
-    void stop_backends();
+    void stop_clients();
     void stop_wait();
     void run_kill();
     void kill_done();

@@ -15,6 +15,8 @@ cluster::Observation Host::look() const {
         seen.server = Server::absent;
     else if (hung || (pg.proc == Proc::down && pg.backends))
         seen.server = Server::starting;
+    else if (pg.shutting_down() && !(running_ && running_->verb == cluster::Verb::stop))
+        seen.server = Server::starting;  // an agent that did not begin the stop gets no answer
     else if (pg.proc == Proc::down)
         seen.server = Server::stopped;
     else if (pg.proc == Proc::starting)

@@ -156,7 +156,8 @@ void Invariants::check_late_commit(int node, Position commit) {
         guarantee(commit);
         return;
     }
-    if (record->sync.mode == Mode::async) {
+    auto const reign = reigns_.find(world_.wal[commit.branch].epoch);
+    if (reign != reigns_.end() && reign->second == Mode::async) {
         ++world_.counts.lost_async;
         return;
     }
@@ -175,6 +176,7 @@ void Invariants::check_late_commit(int node, Position commit) {
 // --------------------------------------------------------------------------------------------------------------
 
 void Invariants::on_record(int author, Record const& before, Record const& after) {
+    if (after.epoch != before.epoch) reigns_[before.epoch.value] = before.sync.mode;
     check_epochs(author, before, after);
     if (after.leader != before.leader || after.epoch != before.epoch)
         check_leader_has_everything(author, before, after);

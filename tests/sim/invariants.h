@@ -38,8 +38,9 @@ class Invariants {
     void guarantee(Position commit);
 
     World& world_;
-    std::vector<Position> guaranteed_;     // newest acknowledged commit per branch that must survive
-    std::map<std::uint64_t, int> opened_;  // epoch -> who was read-write in it
+    std::vector<Position> guaranteed_;               // newest acknowledged commit per branch that must survive
+    std::map<std::uint64_t, int> opened_;            // epoch -> who was read-write in it
+    std::map<std::uint64_t, cluster::Mode> reigns_;  // epoch that is over -> its last mode
     std::uint64_t newest_open_ = 0;
     std::int64_t newest_open_since_ = 0;
     int newest_open_branch_ = -1;

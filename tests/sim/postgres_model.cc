@@ -39,6 +39,8 @@ void PostgresModel::recover_later(Time span) {
 void PostgresModel::finish_start() {
     proc = Proc::recovery;
     flushed = written;  // what recovery read, the start has synced
+    // Of a timeline without a byte on disk it knows nothing any more.
+    while (world_.wal[branch].parent >= 0 && written <= world_.wal[branch].fork) branch = world_.wal[branch].parent;
     std::uint64_t const mine = life;
     if (replay_delay == 0) {
         settled = true;
@@ -106,13 +108,28 @@ void PostgresModel::power_off() {
     written = flushed;
 }
 
-void PostgresModel::end_backends() {
+void PostgresModel::shut_down() {
+    if (proc != Proc::primary || shutting_down()) return;
     backends = false;
     in_flight_.clear();
     waiting_.clear();
     written += kEndOfRecoveryRecord;  // the shutdown checkpoint
     flushed = written;
     pump_all();
+    end_when_drained();
+}
+
+void PostgresModel::end_when_drained() {
+    bool const drained =
+        std::ranges::all_of(senders, [&](Sender const& s) { return !s.connected || s.flush >= flushed; });
+    if (drained && !paused) {
+        kill_all();
+        clean = true;
+        return;
+    }
+    world_.scheduler.after(3 * kMs, [this, mine = life] {
+        if (mine == life) end_when_drained();
+    });
 }
 
 void PostgresModel::pause() {

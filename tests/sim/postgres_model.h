@@ -54,6 +54,7 @@ class PostgresModel {
     bool running() const { return proc != Proc::down || backends; }
     // Could it acknowledge a commit now?
     bool read_write() const { return backends; }
+    bool shutting_down() const { return proc == Proc::primary && !backends; }
 
     struct Sender {
         bool connected = false;
@@ -85,9 +86,9 @@ class PostgresModel {
     void recover_later(Time span);  // then consistent: accepts connections, in recovery
     void open_read_write(int new_branch);
     void postmaster_dies(Time orphans_live);
-    void end_backends();  // a planned stop: clients are gone, walsenders still send
-    void kill_all();      // every process is gone
-    void power_off();     // and what was not flushed is lost
+    void shut_down();  // planned: clients are gone, walsenders still send; from here on the server goes its way
+    void kill_all();   // every process is gone
+    void power_off();  // and what was not flushed is lost
     void pause();
     void resume();
 
@@ -108,6 +109,7 @@ class PostgresModel {
 
   private:
     void finish_start();
+    void end_when_drained();
     PostgresModel& other(int node);
     void try_connect();
     void schedule_retry(Time delay);

@@ -66,7 +66,7 @@ void RegisterStore::node_stopped(int node) {
     // A write that was under way is on the disk whole or, torn, not at all: the other slot stands.
     if (self.saving && world_.rng.chance(0.5)) {
         self.disk = *self.saving;
-        look_at(self.disk);
+        look_at(node);
     }
     self.saving.reset();
 }
@@ -281,7 +281,7 @@ void RegisterStore::saved(int node, Durable durable, int to, Message const& repl
     } else {
         self.disk = durable;
         self.acceptor->adopt(durable);
-        look_at(durable);
+        look_at(node);
         send(node, to, reply);
     }
     save_next(node);
@@ -290,15 +290,12 @@ void RegisterStore::saved(int node, Durable durable, int to, Message const& repl
 // ---- the truth
 // -----------------------------------------------------------------------------------------------------------------
 
-void RegisterStore::look_at(Durable const& taken) {
-    if (!taken.value || taken.value->revision < truth_->revision) return;
-    consensus::Answers answers;
-    for (int node = 0; node < world_.size(); ++node) {
-        auto const& disk = seat(node).disk;
-        if (disk.value && disk.accepted == taken.accepted)
-            answers[id(node)] = {seat(node).number, disk.accepted, disk.value};
-    }
-    if (consensus::has_quorum(*taken.value, answers)) chosen(*taken.value);
+void RegisterStore::look_at(int node) {
+    Durable const& disk = seat(node).disk;
+    if (!disk.value || disk.value->revision < truth_->revision) return;
+    auto& answers = taken_[disk.accepted];
+    answers[id(node)] = {seat(node).number, disk.accepted, disk.value};
+    if (consensus::has_quorum(*disk.value, answers)) chosen(*disk.value);
 }
 
 // One write after another: a value may be chosen whose parents never were by themselves.

@@ -69,8 +69,8 @@ class RegisterStore : public Store {
     void deliver(int node, int from, consensus::Message const& message);
     void save_next(int node);
     void saved(int node, consensus::Durable durable, int to, consensus::Message const& reply);
-    // The checker's eye: is what this acceptor just took chosen now?
-    void look_at(consensus::Durable const& taken);
+    // The checker's eye: is what this acceptor just took chosen now? Acceptors may have gone on to newer ballots.
+    void look_at(int node);
     void chosen(consensus::Value const& value);
     SharedRecord record_of(consensus::Value const& value) const;
 
@@ -78,6 +78,7 @@ class RegisterStore : public Store {
     std::vector<Seat> seats_;
     std::vector<Written> texts_;
     std::map<std::string, std::string> text_of_write_;
+    std::map<consensus::Ballot, consensus::Answers> taken_;
     SharedRecord truth_;
     std::string truth_text_;
     std::string truth_write_ = "genesis";
