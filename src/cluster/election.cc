@@ -24,15 +24,16 @@ std::string names_of(Record const& record, std::set<NodeId> const& ids) {
     return text.empty() ? "nobody" : text;
 }
 
-bool sound_lineage(Record const& record, NodeId const& id, Grant const& grant) {
-    return is_ancestor(record.lineage, grant.timeline, grant.flush, id);
+// WAL of a promotion that was never confirmed counts, whoever has it: a fenced node may have fetched it from another.
+bool sound_lineage(Record const& record, Grant const& grant) {
+    return is_ancestor(record.lineage, grant.timeline, grant.flush, true);
 }
 
 // A candidate that could be told to promote at once.
 bool candidate(Record const& record, NodeId const& id, Grant const& grant) {
     auto const member = record.members.find(id);
     return member != record.members.end() && grant.fenced && grant.whole && grant.in_recovery &&
-           may_be_promoted(member->second) && sound_lineage(record, id, grant);
+           may_be_promoted(member->second) && sound_lineage(record, grant);
 }
 
 // Smaller is better; only among candidates of the same position.
@@ -74,7 +75,7 @@ Tally tally(Record const& record, Ballot const& ballot) {
     std::optional<Position> owner;
     for (auto const& [id, grant] : ballot.grants) {
         if (record.voters.contains(id) && grant.vote) ++votes;
-        if (!grant.fenced || !grant.whole || !sound_lineage(record, id, grant)) continue;
+        if (!grant.fenced || !grant.whole || !sound_lineage(record, grant)) continue;
         // The owner alone is full coverage: nothing was acknowledged that its own WAL has not.
         if (id == record.sync.owner) owner = position_of(grant, record);
         if (!record.sync.members.contains(id)) continue;
@@ -140,7 +141,7 @@ std::optional<CatchUpPlan> plan_catch_up(Record const& record, Ballot const& bal
     if (!may_elect || forced(record)) return std::nullopt;
     NodeId holder, wanted;
     for (auto const& [id, grant] : ballot.grants) {
-        bool const source = grant.fenced && grant.whole && grant.in_recovery && sound_lineage(record, id, grant);
+        bool const source = grant.fenced && grant.whole && grant.in_recovery && sound_lineage(record, grant);
         auto const better = [&](NodeId const& than) {
             return position_of(grant, record) > position_of(ballot.grants.at(than), record);
         };
@@ -166,7 +167,7 @@ SyncSet sync_after(Record const& record, Ballot const& ballot, NodeId const& win
     for (auto const& [id, grant] : ballot.grants) {
         auto const member = record.members.find(id);
         if (id == winner || member == record.members.end() || !sync_eligible(member->second)) continue;
-        if (grant.fenced && grant.whole && grant.in_recovery && sound_lineage(record, id, grant) &&
+        if (grant.fenced && grant.whole && grant.in_recovery && sound_lineage(record, grant) &&
             position_of(grant, record) >= position) {
             out.members.insert(id);
         }

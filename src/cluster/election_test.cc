@@ -182,13 +182,26 @@ TEST(Lineage, WalBeyondAForkIsNotTheClusters) {
     EXPECT_FALSE(is_ancestor(lineage, Timeline{9}, Lsn{1}));
 }
 
-TEST(Lineage, APlannedTimelineCountsOnlyForWhomItWasPlanned) {
+// Timeline 4 grew out of 3, whose promotion was never confirmed: its server had died, and still had the newest WAL.
+TEST(Lineage, AConfirmedPromotionMakesAllItsForebearsLive) {
     auto lineage = three().lineage;
     lineage.push_back({Timeline{3}, Timeline{2}, Lsn{200}, Epoch{4}, kB, Fate::planned});
-    EXPECT_FALSE(is_ancestor(lineage, Timeline{3}, Lsn{210}, kC));
-    EXPECT_TRUE(is_ancestor(lineage, Timeline{3}, Lsn{210}, kB));
+    lineage.push_back({Timeline{4}, Timeline{2}, {}, Epoch{5}, kC, Fate::planned});
+    lineage.push_back({Timeline{5}, Timeline{3}, {}, Epoch{6}, kA, Fate::planned});
+    confirm_newest(lineage, Lsn{300});
+    EXPECT_TRUE(is_ancestor(lineage, Timeline{3}, Lsn{300}));
+    EXPECT_FALSE(is_ancestor(lineage, Timeline{3}, Lsn{301}));
+    EXPECT_FALSE(is_ancestor(lineage, Timeline{4}, Lsn{1}, true)) << "burnt";
+    EXPECT_EQ(live_path(lineage).back().fork, Lsn{300});
+}
+
+TEST(Lineage, APlannedTimelineCountsInAnElectionOnly) {
+    auto lineage = three().lineage;
+    lineage.push_back({Timeline{3}, Timeline{2}, Lsn{200}, Epoch{4}, kB, Fate::planned});
+    EXPECT_FALSE(is_ancestor(lineage, Timeline{3}, Lsn{210}));
+    EXPECT_TRUE(is_ancestor(lineage, Timeline{3}, Lsn{210}, true));
     lineage.back().fate = Fate::burnt;
-    EXPECT_FALSE(is_ancestor(lineage, Timeline{3}, Lsn{210}, kB));
+    EXPECT_FALSE(is_ancestor(lineage, Timeline{3}, Lsn{210}, true));
     EXPECT_TRUE(is_ancestor(lineage, Timeline{2}, Lsn{900})) << "a burnt branch ends nothing";
 }
 

@@ -185,11 +185,26 @@ void Node::Mind::stream_from_leader() {
         unstreamed_since = {};
     else if (unstreamed_since == Instant{})
         unstreamed_since = clock.now;
+    if (seen.streaming) fresh_starts = 0;
+    if (starts_afresh()) return;
     // PostgreSQL's own words for WAL that the leader has recycled; nothing but a new copy helps.
     bool const recycled = seen.problem.contains("has already been removed");
     if (recycled && unstreamed_since != Instant{} && clock.now - unstreamed_since > 10s) needs_clone = true;
     keep_slots();
     keep_configuration();
+}
+
+// A running standby holds to the newest timeline it ever heard of, although it has no byte of it, and refuses one that
+// is not its child ("new timeline is not a child"). Where nothing of its own WAL is in the way, a new start is enough.
+bool Node::Mind::starts_afresh() {
+    if (unstreamed_since == Instant{} || !idle() || seen.server != Server::recovery) return false;
+    bool const other_timeline = peers.at(record->leader).last.timeline != seen.timeline;
+    Duration const patience = 5s * (1U << std::min(fresh_starts, 7U));
+    if (!other_timeline || clock.now - unstreamed_since <= patience) return false;
+    ++fresh_starts;
+    unstreamed_since = {};
+    command(Verb::stop, "gets no WAL and may hold to a timeline that has ended: is started anew");
+    return true;
 }
 
 void Node::Mind::keep_slots() {

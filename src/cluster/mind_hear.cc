@@ -68,10 +68,14 @@ void Node::Mind::on_observation(Observation const& observation) {
     seen = observation;
     if (!looked) first_look = clock.now;
     looked = true;
-    if (seen.server == Server::primary)
+    bool const promoting = busy && busy->verb == Verb::promote;
+    bool const down =
+        seen.server != Server::primary && seen.server != Server::recovery && seen.server != Server::starting;
+    if (down && !promoting) may_promote = false;
+    if (seen.server == Server::primary || promoting)
         known_standby = false;
     else if (seen.server != Server::starting)
-        known_standby = !(busy && busy->verb == Verb::promote);
+        known_standby = !may_promote;
     watch_progress();
 }
 

@@ -90,6 +90,7 @@ void Node::Mind::take_office() {
         possible_names = {filled.names};
         arm();
         known_standby = false;
+        may_promote = true;
         command(Verb::promote, reason, filled);
     } else if (seen.server == Server::recovery) {
         reason += ", waits for a majority's promises";
@@ -100,22 +101,13 @@ void Node::Mind::confirm() {
     think(State::gated, "is read-write, the record is still to say so");
     if (seen.fork == Lsn{}) return;  // a planned timeline has a parent; its history file could not be read just now
     Record next = *record;
-    Branch const mine = next.lineage.back();
-    bool after_parent = false;
-    for (auto& branch : next.lineage) {
-        if (branch.timeline == mine.timeline || branch.timeline == mine.parent)
-            branch.fate = Fate::live;
-        else if (after_parent)
-            branch.fate = Fate::burnt;
-        if (branch.timeline == mine.parent) after_parent = true;
-    }
-    next.lineage.back().fork = seen.fork;
+    confirm_newest(next.lineage, seen.fork);
     next.phase = Phase::stable;
     next.handover.reset();
     next.members[me()].broken.clear();
     swap(std::move(next), "leader",
          fmt::format("{} leads epoch {} on timeline {}, from {}", name_of(me()), record->epoch.value,
-                     mine.timeline.value, to_string(seen.fork)));
+                     next.lineage.back().timeline.value, to_string(seen.fork)));
 }
 
 // The next candidate gets its turn under a newer epoch; our half-made timeline stays on record, so its number is never
@@ -127,9 +119,7 @@ void Node::Mind::give_up_promotion(std::string why, bool sound) {
         return;
     }
     think(State::broken, why);
-    bool const may_be_primary =
-        seen.server == Server::primary || seen.server == Server::starting || (busy && busy->verb == Verb::promote);
-    if (may_be_primary && !(busy && busy->verb == Verb::kill)) command(Verb::kill, why);
+    if (may_be_primary() && !(busy && busy->verb == Verb::kill)) command(Verb::kill, why);
     Record next = *record;
     next.epoch.value = std::max(record->epoch.value, floor.value) + 1;
     next.phase = Phase::revoking;

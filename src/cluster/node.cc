@@ -12,6 +12,7 @@ Node::Mind::Mind(Identity identity, Clock start)
     : self(std::move(identity)),
       clock(start),
       floor(self.floor),
+      may_promote(self.inherited_deadline != Instant{}),
       started(start.now),
       promise(start.now, self.floor),
       inherited_deadline(self.inherited_deadline),

@@ -25,7 +25,8 @@ struct Node::Mind {
     std::optional<Record> record;
     Instant record_since;  // when this epoch and phase were first seen here
     Observation seen;
-    bool known_standby = false;  // the server was seen not to be a primary since it was last promoted or adopted
+    bool known_standby = false;  // the server cannot be a primary, nor become one by itself
+    bool may_promote = false;    // this life of the server was, or may have been, told to leave recovery
     Instant first_look;
     bool looked = false;  // `seen` is an observation and not a default
     std::map<NodeId, PeerSight> peers;
@@ -91,7 +92,8 @@ struct Node::Mind {
     unsigned copy_attempts = 0;
     Instant not_before;  // back-off after a failed command
     Instant unstreamed_since;
-    std::string configured;  // what the server's configuration was last generated from
+    unsigned fresh_starts = 0;  // since it last streamed
+    std::string configured;     // what the server's configuration was last generated from
 
     // ---- what we say
     State state = State::fresh;
@@ -128,8 +130,8 @@ struct Node::Mind {
     bool server_up() const { return seen.server == Server::recovery || seen.server == Server::primary; }
     bool can_swap() const { return !swapping && !refreshing && !must_refresh; }
     bool may_be_primary() const {
-        return seen.server == Server::primary || (seen.server == Server::starting && !known_standby) ||
-               (busy && busy->verb == Verb::promote);
+        bool const hidden = server_up() || seen.server == Server::starting;
+        return seen.server == Server::primary || (hidden && !known_standby) || (busy && busy->verb == Verb::promote);
     }
     bool idle() const { return !busy && clock.now >= not_before; }
     std::string name_of(NodeId const& id) const;
@@ -146,6 +148,7 @@ struct Node::Mind {
     bool promise_is_over() const;
     bool copy_if_needed();
     void stream_from_leader();
+    bool starts_afresh();
     NodeId copy_source() const;
     void keep_slots();
     void keep_configuration();

@@ -65,6 +65,7 @@ constexpr std::array kTable = {
     Edge{primary, fenced, "a newer epoch was taken"},
     Edge{primary, maintenance, "its server died while paused"},
     Edge{restarting, fenced, "a newer epoch was taken"},
+    Edge{restarting, primary, "its adopted server answers at last"},
     Edge{restarting, expired, "its server still does not answer"},
     Edge{restarting, standby, "another leads"},
     Edge{restarting, promoting, "elected again"},

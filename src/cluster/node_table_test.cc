@@ -19,9 +19,9 @@ TEST(NodeTable, NamesEachEdgeOnceAndSaysWhy) {
 TEST(NodeTable, OnlyAPromotionLeadsToPrimary) {
     for (auto const& edge : node_table()) {
         if (edge.to != State::primary) continue;
-        // fresh, maintenance and stepping_down: the server was primary all along.
-        std::set<State> const allowed{State::promoting, State::gated,       State::broken,
-                                      State::fresh,     State::maintenance, State::stepping_down};
+        // fresh, maintenance, restarting and stepping_down: the server was primary all along.
+        std::set<State> const allowed{State::promoting,   State::gated,      State::broken,       State::fresh,
+                                      State::maintenance, State::restarting, State::stepping_down};
         EXPECT_TRUE(allowed.contains(edge.from)) << edge.why;
     }
 }

@@ -1,6 +1,7 @@
 #include "cluster/record.h"
 
 #include <algorithm>
+#include <ranges>
 
 namespace keel::cluster {
 
@@ -44,14 +45,26 @@ std::optional<Epoch> epoch_of(std::vector<Branch> const& lineage, Timeline timel
     return found->epoch;
 }
 
-bool is_ancestor(std::vector<Branch> const& lineage, Timeline timeline, Lsn lsn, NodeId const& own) {
+bool is_ancestor(std::vector<Branch> const& lineage, Timeline timeline, Lsn lsn, bool planned_too) {
     auto const found = std::ranges::find(lineage, timeline, &Branch::timeline);
     if (found == lineage.end() || found->fate == Fate::burnt) return false;
-    if (found->fate == Fate::planned) return !own.value.empty() && found->node == own;
+    if (found->fate == Fate::planned) return planned_too;
     // The next live branch ends this timeline: whatever lies beyond its fork is not the cluster's.
     auto const next =
         std::ranges::find_if(found + 1, lineage.end(), [](Branch const& b) { return b.fate == Fate::live; });
     return next == lineage.end() || lsn <= next->fork;
+}
+
+void confirm_newest(std::vector<Branch>& lineage, Lsn fork) {
+    lineage.back().fork = fork;
+    // Parents stand before their children. A planned one may be among them: a promotion that was not confirmed in time,
+    // and whose WAL was the newest all the same.
+    Timeline expected = lineage.back().timeline;
+    for (auto& branch : std::views::reverse(lineage)) {
+        bool const forebear = branch.timeline == expected;
+        branch.fate = forebear ? Fate::live : Fate::burnt;
+        if (forebear) expected = branch.parent;
+    }
 }
 
 Timeline newest_timeline(std::vector<Branch> const& lineage) {

@@ -188,8 +188,10 @@ std::vector<Branch> live_path(std::vector<Branch> const& lineage);
 // Epoch in which this timeline was begun; empty when the cluster never recorded it.
 std::optional<Epoch> epoch_of(std::vector<Branch> const& lineage, Timeline timeline);
 // True when WAL up to `lsn` on `timeline` is a prefix of the cluster's history, so that the node can follow without a
-// rewind. A burnt timeline never is, a planned one only for the node it was planned for (give it as `own`).
-bool is_ancestor(std::vector<Branch> const& lineage, Timeline timeline, Lsn lsn, NodeId const& own = {});
+// rewind. A burnt timeline never is; a planned one may still become it, so it counts in an election (`planned_too`).
+bool is_ancestor(std::vector<Branch> const& lineage, Timeline timeline, Lsn lsn, bool planned_too = false);
+// The newest branch was reached, at `fork`: it and its forebears are the history, the others are not.
+void confirm_newest(std::vector<Branch>& lineage, Lsn fork);
 Timeline newest_timeline(std::vector<Branch> const& lineage);  // burnt and planned ones count
 
 inline std::size_t majority(std::size_t voters) { return voters / 2 + 1; }

@@ -1,0 +1,99 @@
+// Stories of single nodes that the simulator told first.
+#include "cluster/node.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+namespace keel::cluster {
+namespace {
+
+NodeId const kA{"a"}, kB{"b"}, kC{"c"};
+
+Clock at(Duration since_boot) { return {Instant(since_boot), 1'700'000'000'000}; }
+
+// b leads epoch 2 on timeline 2.
+Record led_by_b() {
+    Record record;
+    record.revision = 5;
+    record.epoch = {2};
+    record.leader = kB;
+    record.voters = {kA, kB, kC};
+    for (auto const& id : record.voters) record.members[id].name = id.value;
+    record.sync = {Mode::quorum, {kA, kC}, 1, kB};
+    record.lineage = {{Timeline{1}, {}, {}, Epoch{1}, kA, Fate::live},
+                      {Timeline{2}, Timeline{1}, Lsn{100}, Epoch{2}, kB, Fate::live}};
+    return record;
+}
+
+Observation standby_at(Lsn flush, NodeId upstream) {
+    Observation seen;
+    seen.server = Server::recovery;
+    seen.settled = seen.whole = true;
+    seen.timeline = {1};
+    seen.flush = seen.replay = flush;
+    seen.upstream = std::move(upstream);
+    seen.slots = {kB, kC};
+    return seen;
+}
+
+std::optional<Command> command_in(std::vector<Effect> const& effects) {
+    for (auto const& effect : effects) {
+        if (auto const* command = std::get_if<Command>(&effect)) return *command;
+    }
+    return std::nullopt;
+}
+
+// An agent died between the trigger of a promotion and its end, on a stalled disk. The next one found a server in
+// recovery, took it for a standby and disarmed the guardian; another node was elected; then the server left recovery
+// and acknowledged a commit that nobody else had.
+TEST(Node, AnAgentThatFindsAPromotionBegunTakesTheServerForAPrimary) {
+    auto const begin = at(100s);
+    Node node({kA, Kind::data, 7, Epoch{2}, begin.now + 1s}, begin);
+    (void)node.learn(begin, led_by_b());
+    auto const command = command_in(node.observe(begin, standby_at(Lsn{100}, {})));
+    ASSERT_TRUE(command);
+    EXPECT_EQ(command->verb, Verb::kill);
+}
+
+TEST(Node, AnAgentThatFindsAStandbyLetsItFollow) {
+    auto const begin = at(100s);
+    Node node({kA, Kind::data, 7, Epoch{2}, {}}, begin);
+    (void)node.learn(begin, led_by_b());
+    auto const command = command_in(node.observe(begin, standby_at(Lsn{100}, {})));
+    ASSERT_TRUE(command);
+    EXPECT_EQ(command->verb, Verb::follow);
+}
+
+// A standby had heard of timeline 2, but got no byte of it, when timeline 3 forked off timeline 1 at the same place:
+// PostgreSQL says "new timeline 3 is not a child of database system timeline 2", for ever.
+TEST(Node, AStandbyThatGetsNoWalOfAnotherTimelineIsStartedAnewLessAndLessOften) {
+    auto now = at(100s);
+    Node node({kA, Kind::data, 7, Epoch{2}, {}}, now);
+    (void)node.learn(now, led_by_b());
+    auto seen = standby_at(Lsn{100}, kB);
+    std::vector<Instant> stops;
+    while (now.now < Instant(160s)) {
+        now.now += 150ms;
+        Heartbeat beat;
+        beat.leads = Epoch{2};
+        beat.revision = 5;
+        beat.timeline = {2};
+        auto command = command_in(node.receive(now, kB, beat));
+        if (!command) command = command_in(node.observe(now, seen));
+        while (command) {
+            if (command->verb == Verb::stop) {
+                stops.push_back(now.now);
+                seen.server = Server::stopped;
+            } else if (command->verb == Verb::start) {
+                seen.server = Server::recovery;
+            }
+            command = command_in(node.command_done(now, {command->id, true, "", seen}));
+        }
+    }
+    ASSERT_GE(stops.size(), 3U);
+    EXPECT_GT(stops[2] - stops[1], stops[1] - stops[0]);
+}
+
+}  // namespace
+}  // namespace keel::cluster
