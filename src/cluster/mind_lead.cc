@@ -102,12 +102,13 @@ void Node::Mind::confirm() {
     if (seen.fork == Lsn{}) return;  // a planned timeline has a parent; its history file could not be read just now
     Record next = *record;
     confirm_newest(next.lineage, seen.fork);
+    Timeline const mine = next.lineage.back().timeline;
     next.phase = Phase::stable;
     next.handover.reset();
     next.members[me()].broken.clear();
     swap(std::move(next), "leader",
-         fmt::format("{} leads epoch {} on timeline {}, from {}", name_of(me()), record->epoch.value,
-                     next.lineage.back().timeline.value, to_string(seen.fork)));
+         fmt::format("{} leads epoch {} on timeline {}, from {}", name_of(me()), record->epoch.value, mine.value,
+                     to_string(seen.fork)));
 }
 
 // The next candidate gets its turn under a newer epoch; our half-made timeline stays on record, so its number is never
