@@ -48,6 +48,7 @@ constexpr std::array kTable = {
     Edge{promoting, gated, "left recovery"},
     Edge{promoting, restarting, "the record confirms it, and its server is gone"},
     Edge{promoting, primary, "the record confirms it"},
+    Edge{promoting, maintenance, "the record confirms it, its server is gone, and the operator paused it"},
     Edge{promoting, broken, "the promotion failed"},
     Edge{promoting, expired, "the lease ran out"},
     Edge{promoting, fenced, "a newer epoch was taken"},

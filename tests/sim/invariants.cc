@@ -118,7 +118,8 @@ void Invariants::on_acknowledged(int node, Position commit, bool waited) {
     check_one_writer(node, commit, waited);
     auto const record = world_.store->truth();
     bool const reigns = world_.index(record->leader) == node && world_.wal[commit.branch].epoch == record->epoch.value;
-    if (reigns || record->leader.value.empty()) {
+    bool const between = record->leader.value.empty() && world_.wal[commit.branch].epoch >= newest_open_;
+    if (reigns || between) {
         guarantee(commit);
         if (reigns) check_holders("a commit was acknowledged");
         return;
