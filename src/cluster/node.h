@@ -94,7 +94,8 @@ enum class Verb {
     follow,     // re-point a running standby to `peer` (conninfo + reload), slots included
     cut,        // F0: upstream = '' + reload, receiver seen gone; kill the receiver or stop after 1 s
     promote,    // names set and effective first; leave recovery onto exactly `timeline`
-    set_names,  // synchronous_standby_names = names, reload, barrier; the observation's flush is F, read after it
+    set_names,  // synchronous_standby_names = names, reload, barrier; the observation's flush is F, read after it.
+                // Where the count changes, or what is in force is not certain, through "nobody" and its own barrier
     stop,       // planned: checkpoint, then fast shutdown, bounded; the server must end up stopped
     kill,       // fence: SIGQUIT, 200 ms later SIGKILL, until every backend is gone
     rewind,     // quarantine the divergent WAL, pg_rewind from `peer`, marker around it

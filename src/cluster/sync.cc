@@ -132,19 +132,23 @@ SyncStep first_move(SyncView const& view) {
 
 }  // namespace
 
+bool is_nobody(Names const& names) { return names.count > 0 && names.members.empty(); }
+
 std::uint32_t coverage(Names const& names, SyncSet const& recorded, NodeId const& leader) {
     std::uint32_t const standbys = minus(names.count, missing_from(names.members, recorded.members));
     return standbys + (recorded.members.contains(leader) ? 1 : 0);
 }
 
 bool covers(std::vector<Names> const& possible, SyncSet const& recorded, NodeId const& leader) {
-    if (possible.empty()) return false;
-    Names mixture = possible.front();
+    std::map<std::uint32_t, Names> mixtures;
     for (auto const& names : possible) {
-        mixture.count = std::min(mixture.count, names.count);
+        if (is_nobody(names)) continue;
+        auto& mixture = mixtures.try_emplace(names.count, Names{names.count, {}}).first->second;
         mixture.members.insert(names.members.begin(), names.members.end());
     }
-    return coverage(mixture, recorded, leader) >= recorded.quorum;
+    return !possible.empty() && std::ranges::all_of(mixtures, [&](auto const& mixture) {
+        return coverage(mixture.second, recorded, leader) >= recorded.quorum;
+    });
 }
 
 bool implies(SyncSet const& before, SyncSet const& after, NodeId const& leader) {

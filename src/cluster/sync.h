@@ -9,8 +9,11 @@ namespace keel::cluster {
 // How many members of `recorded` are certain to have a commit that was acknowledged under `names`. The leader always
 // has it, and counts when it is a member itself.
 std::uint32_t coverage(Names const& names, SyncSet const& recorded, NodeId const& leader);
-// C: holds for every setting that a walsender may still apply, and for their mixture: a walsender counts to its own
-// number, but over all standbys whose walsenders hold them for synchronous (SyncRepGetCandidateStandbys).
+// A setting under which no commit is acknowledged: one standby must answer, of none.
+bool is_nobody(Names const& names);
+// C: holds for every setting that a walsender may still apply, and for the mixture of those with one count: a walsender
+// counts over all standbys whose walsenders hold them for synchronous (SyncRepGetCandidateStandbys). Settings of
+// different counts do not meet: the driver goes from one to the other through "nobody" (Verb::set_names).
 bool covers(std::vector<Names> const& possible, SyncSet const& recorded, NodeId const& leader);
 // C2 is not needed when what the old record promises implies the new one.
 bool implies(SyncSet const& before, SyncSet const& after, NodeId const& leader);

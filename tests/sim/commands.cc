@@ -101,7 +101,7 @@ void Host::run_start() {
         return after(1 * kMs, &Host::refuse);
     }
     if (postgres.running()) return after(1 * kMs, &Host::refuse);
-    lying_ = false;
+    lying_ = names_certain_ = false;
     postgres.upstream = world_.index(running_->peer);
     postgres.begin_start();
     Time const recovery = world_.rng.chance(0.1) ? world_.rng.between(300, 3000) : world_.rng.between(50, 250);
@@ -187,20 +187,43 @@ void Host::promote_later(Time delay, std::uint64_t server, std::uint32_t timelin
 }
 
 void Host::promote_done() {
-    if (postgres.proc == Proc::primary) return after(world_.rng.between(1, 10) * kMs, &Host::succeed);
+    if (postgres.proc == Proc::primary) {
+        names_certain_ = true;
+        return after(world_.rng.between(1, 10) * kMs, &Host::succeed);
+    }
     if (postgres.proc != Proc::recovery) return finish(false, "the server died while it was promoted");
     after(5 * kMs, &Host::promote_done);
 }
 
+// Where the counts differ, or this life of the agent did not bring about what is there, through "nobody".
 void Host::run_set_names() {
     if (!postgres.up()) return after(1 * kMs, &Host::refuse);
+    NameMask const target = mask_of(world_, running_->names);
+    bool const certain = std::exchange(names_certain_, false);
+    bool const direct = target.count == 0 || (certain && postgres.file_names.count == target.count);
+    if (direct || world_.plan.defect == Defect::skip_barrier) return reach_names();
+    postgres.reload_names(kNobody);
+    after(4 * kMs, &Host::nobody_barrier);
+}
+
+void Host::nobody_barrier() {
+    if (!postgres.up()) return refuse();
+    if (postgres.names_in_force()) return reach_names();
+    if (world_.scheduler.now() - command_began_ > kBarrierLimit) return finish(false, "the barrier timed out");
+    after(2 * kMs, &Host::nobody_barrier);
+}
+
+void Host::reach_names() {
     postgres.reload_names(mask_of(world_, running_->names));
     after(4 * kMs, &Host::names_barrier);
 }
 
 void Host::names_barrier() {
     if (!postgres.up()) return refuse();
-    if (postgres.names_in_force() || world_.plan.defect == Defect::skip_barrier) return finish(true, "");
+    if (postgres.names_in_force() || world_.plan.defect == Defect::skip_barrier) {
+        names_certain_ = true;
+        return finish(true, "");
+    }
     if (world_.scheduler.now() - command_began_ > kBarrierLimit) return finish(false, "the barrier timed out");
     after(2 * kMs, &Host::names_barrier);
 }

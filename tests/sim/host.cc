@@ -38,6 +38,7 @@ void Host::start_agent() {
     draining_ = false;
     look_scheduled_ = false;
     lying_ = false;
+    names_certain_ = false;
     if (data()) observe_soon(1 * kMs);
     tick_later();
     look_later();

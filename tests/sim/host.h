@@ -96,6 +96,8 @@ class Host {
                        std::shared_ptr<std::vector<cluster::Branch> const> lineage);
     void promote_done();
     void run_set_names();
+    void nobody_barrier();
+    void reach_names();
     void names_barrier();
     void run_stop();
     void stop_clients();
@@ -146,7 +148,8 @@ class Host {
     Time command_began_ = 0;
     int copy_from_ = -1;
     std::uint64_t copy_life_ = 0;
-    bool lying_ = false;  // the defect "no F0": says that the receiver is gone
+    bool names_certain_ = false;  // what is in force is known, not only what the file says
+    bool lying_ = false;          // the defect "no F0": says that the receiver is gone
     bool was_blocked_ = false;
 };
 

@@ -41,6 +41,7 @@ void Invariants::check_coverage() {
     std::uint32_t const members = mask_of(world_, record->sync.members);
     std::uint32_t const own = members >> static_cast<unsigned>(leader) & 1U;
     auto const require = [&](NameMask names, char const* what) {
+        if (names == kNobody) return;
         auto const outside = static_cast<std::uint32_t>(std::popcount(names.mask & ~members));
         std::uint32_t const covered = (names.count > outside ? names.count - outside : 0) + own;
         if (covered >= record->sync.quorum) return;

@@ -23,6 +23,7 @@ struct NameMask {
     std::uint32_t mask = 0;
     bool operator==(NameMask const&) const = default;
 };
+inline constexpr NameMask kNobody{1, 0};  // no commit is acknowledged
 
 enum class Proc { down, starting, recovery, primary };
 
