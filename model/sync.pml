@@ -10,7 +10,7 @@
  * adopt_keeps_write, adopt_two_settings.
  */
 
-#ifndef CHANGES
+#ifndef CHANGES  /* tools/model sets all of these */
 #define CHANGES 2   /* settings and records that the leader begins to write */
 #define DEATHS 1    /* of the agent */
 #define ELECTION 0  /* may the next epoch begin? */
