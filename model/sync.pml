@@ -7,7 +7,7 @@
  * plan_sync's cheapest way to some goal.
  *
  * -DFAULT_...: skip_barrier, sync_order_reversed, skip_catch_up, no_cut, no_coverage (the simulator's), no_mixture,
- * adopt_keeps_write, adopt_two_settings.
+ * never_through_nobody, adopt_keeps_write, adopt_believes_file.
  */
 
 #ifndef CHANGES  /* tools/model sets all of these */
