@@ -22,11 +22,14 @@ build: deps  ## the program, in build/dev
 release: deps  ## the program, optimised, in build/release
 	@tools/build release pgkeel
 
-check: deps  ## every test: tidy, unit, simulator, fuzz, integration
+check: deps  ## every test: tidy, unit, models, simulator, fuzz, integration
 	@tools/check
 
 unit: deps  ## unit tests only
 	@tools/check build tidy unit
+
+model: deps  ## the models of the rules, with spin; ARGS=sync for one
+	@tools/model $(ARGS)
 
 sim: deps  ## the simulator: SEEDS=100000
 	@tools/build release pgkeel_sim
@@ -54,4 +57,4 @@ lint: deps  ## clang-tidy over src/; ARGS=<path> for one folder
 clean:  ## remove every build
 	rm -rf build
 
-.PHONY: help deps demo build release check unit sim asan tsan fuzz bench format lint clean
+.PHONY: help deps demo build release check unit model sim asan tsan fuzz bench format lint clean
