@@ -32,14 +32,13 @@
 /* sync.cc: coverage, covers, implies, caught_up, names_for, fenced_needed */
 #define COVERAGE(count, mask, s) (MINUS(count, POP((mask) & 7 & ~(s))) + (((s) & LEADER) != 0 -> 1 : 0))
 #define COVERS(names, r) (COVERAGE(COUNT(names), MASK(names), S(r)) >= W(r))
-#define MIXTURE(a, b) ((COUNT(a) < COUNT(b) -> COUNT(a) : COUNT(b)) * 8 + (MASK(a) | MASK(b)))
-#define NOBODY 8
-/* adopt: "nobody" releases nothing, so it takes nothing away */
-#ifdef FAULT_adopt_counts_nobody
-#define ADOPTED(a, b) MIXTURE(a, b)
-#else
-#define ADOPTED(a, b) ((b) == NOBODY -> (a) : MIXTURE(a, b))
-#endif
+#define NOBODY 8 /* releases nothing, so it takes nothing away */
+/* possible_names: 1 if "no waiting" may be in force, and per count the union of the members (covers: settings of one
+   count may meet, those of different counts do not). */
+#define SETTING(n) ((n) == 0 -> 1 : MASK(n) << (COUNT(n) * 3 - 2))
+#define MEMBERS(p, count) (((p) >> ((count) * 3 - 2)) & 7)
+#define KEEPS(p, count, r) (MEMBERS(p, count) == 0 || COVERAGE(count, MEMBERS(p, count), S(r)) >= W(r))
+#define ALL_COVER(p, r) ((((p) & 1) == 0 || COVERS(0, r)) && KEEPS(p, 1, r) && KEEPS(p, 2, r) && KEEPS(p, 3, r))
 #define GAINED(r, t) ((S(t) & LEADER) != 0 && (S(r) & LEADER) == 0 -> 1 : 0)
 #define IMPLIES(r, t) (MINUS(W(r), POP(S(r) & ~S(t) & 15)) + GAINED(r, t) >= W(t))
 #define CAUGHT_UP(t) (!settled || POP(S(t) & (has | LEADER)) >= W(t))
@@ -64,7 +63,7 @@ bool acknowledged;
 /* ---- the leader's agent */
 mtype = { idle, to_nobody, written_nobody, wait_nobody, to_target, written_target, wait_target, writing, dead };
 mtype agent = idle;
-byte possible;       /* mixture of possible_names */
+short possible;      /* possible_names, as SETTING says */
 byte target;         /* of the set_names command under way */
 bool certain = true;  /* names_certain: no walsender applies anything but the file */
 bool settled;        /* settled_flush has the commit: it was there when the last barrier passed */
@@ -93,11 +92,8 @@ inline check() {
     assert(!acknowledged || POP(S(record) & (has | LEADER)) >= W(record));
     /* I4 */
     assert(!(acknowledged && appointed && lost));
-    /* A question, not an invariant: is the leader ever left without a safe step? plan_sync changes a setting only from
-       settings that cover the record. */
-#ifdef ASK_progress
-    assert(agent != idle || COVERS(possible, record));
-#endif
+    /* The leader is never left without a safe step: plan_sync goes on only from settings that cover the record. */
+    assert(agent != idle || ALL_COVER(possible, record));
 }
 
 #define REAL_NAMES(n) ((MASK(n) & ~EVERY) == 0 && ((n) == 0 || (COUNT(n) >= 1 && POP(MASK(n)) >= COUNT(n))))
@@ -110,12 +106,12 @@ inline check() {
 #elif defined(FAULT_no_mixture)
 #define MAY_SET(n) COVERS(n, record)
 #else
-#define MAY_SET(n) COVERS(MIXTURE(possible, n), record)
+#define MAY_SET(n) ALL_COVER(possible | SETTING(n), record)
 #endif
 #if defined(FAULT_sync_order_reversed)
 #define MAY_WRITE(r) true
 #else
-#define MAY_WRITE(r) (COVERS(possible, r) && (IMPLIES(record, r) || CAUGHT_UP(r)))
+#define MAY_WRITE(r) (ALL_COVER(possible, r) && (IMPLIES(record, r) || CAUGHT_UP(r)))
 #endif
 #ifdef FAULT_skip_barrier
 #define ALL_RELOADED true
@@ -151,7 +147,7 @@ active proctype reign() {
         fi;
         select(n : 0 .. 23);
         if
-        :: REAL_NAMES(n) && COVERS(n, r) -> file = n; possible = n; waits = (n != 0); view[0] = n; view[1] = n; view[2] = n
+        :: REAL_NAMES(n) && COVERS(n, r) -> file = n; possible = SETTING(n); waits = (n != 0); view[0] = n; view[1] = n; view[2] = n
         :: else -> goto over
         fi;
         n = 0; r = 0
@@ -166,11 +162,11 @@ end_reign:
     :: atomic { written && !acknowledged && (!waits || RELEASES(0) || RELEASES(1) || RELEASES(2)) ->
            acknowledged = true; check() }
 
-    /* ---- keep_sync, set_names: moves_from wants C to hold for the mixture meanwhile */
+    /* ---- keep_sync, set_names: moves_from wants C to hold for all that may be in force meanwhile */
     :: atomic { agent == idle && changes > 0 -> select(n : 0 .. 23);
            if
-           :: n != possible && REAL_NAMES(n) && MAY_SET(n) ->
-               changes--; target = n; possible = MIXTURE(possible, n);
+           :: SETTING(n) != possible && REAL_NAMES(n) && MAY_SET(n) ->
+               changes--; target = n; possible = possible | SETTING(n);
                if :: THROUGH_NOBODY(n) -> agent = to_nobody :: else -> agent = to_target fi;
                certain = false
            :: else
@@ -183,7 +179,7 @@ end_reign:
     :: atomic { agent == written_target -> reloads = LEADER + EVERY; agent = wait_target }
     /* on_command_done: the barrier has passed */
     :: atomic { agent == wait_target && ALL_RELOADED ->
-           SETTLE; possible = target; target = 0; certain = true; agent = idle; check() }
+           SETTLE; possible = SETTING(target); target = 0; certain = true; agent = idle; check() }
     /* or was given up: the old and the new setting count as possible */
     :: atomic { agent == wait_target || agent == wait_nobody -> target = 0; agent = idle; check() }
     :: atomic { (reloads & 1) != 0 -> reloads = reloads & ~1; view[0] = file; check() }
@@ -211,9 +207,9 @@ end_reign:
            flight = 0;
 #endif
 #ifdef FAULT_adopt_believes_file
-           possible = file;
+           possible = SETTING(file);
 #else
-           possible = ADOPTED(NAMES_FOR(record), file);
+           possible = SETTING(NAMES_FOR(record)) | SETTING(file);
 #endif
 #ifdef FAULT_adopt_certain
            certain = true;
