@@ -1,7 +1,4 @@
-/* The worker that tells the agent what the server is doing, every 100 ms, without SQL; also on a hot standby.
- *
- * It lets go those commits whose cancel was remembered before `unmask`, so it stays through a shutdown while there are
- * any. */
+/* The worker that tells the agent what the server is doing, every 100 ms, without SQL; also on a hot standby. */
 #include "pgkeel.h"
 
 #include <dlfcn.h>
@@ -96,14 +93,13 @@ void keel_facts_main(Datum argument) {
     pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
     pqsignal(SIGHUP, SignalHandlerForConfigReload);
     BackgroundWorkerUnblockSignals();
-    for (;;) {
+    while (!ShutdownRequestPending) {
         write_facts();
-        /* Exit code 1: it is started again, should somebody have terminated it alone. */
-        if (!keel_wake_masked() && ShutdownRequestPending) proc_exit(1);
         (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, FACTS_EVERY_MS, PG_WAIT_EXTENSION);
         ResetLatch(MyLatch);
         CHECK_FOR_INTERRUPTS();
     }
+    proc_exit(1); /* not 0: it is started again, should somebody have terminated it alone */
 }
 
 static void register_worker(char const *library, char const *what, char const *function) {

@@ -134,7 +134,7 @@ void keel_gate_map(void) {
     words = gate;
 }
 
-/* Not in keel_gate_map(): "postgres -C" loads the library too, beside a server that runs. */
+/* Each time that shared memory is made anew: also after the crash of one session, within the same postmaster. */
 void keel_gate_begin(void) {
     KEEL_TELL(refused, 0);
     KEEL_TELL(held, 0);

@@ -6,8 +6,6 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
-#include "storage/lwlock.h"
-#include "storage/shmem.h"
 #include "utils/guc.h"
 #include "utils/varlena.h"
 
@@ -24,7 +22,6 @@ int keel_login_wait_ms;
 bool keel_report;
 
 static char *told_xid, *told_commit_lsn; /* never read: the show functions answer */
-static shmem_request_hook_type next_request;
 static shmem_startup_hook_type next_startup;
 
 extern PGDLLEXPORT void _PG_init(void);
@@ -64,17 +61,9 @@ static void define_settings(void) {
     MarkGUCPrefixReserved("pgkeel");
 }
 
-static void on_request(void) {
-    if (next_request != NULL) next_request();
-    keel_mask_request_memory();
-}
-
 /* Also after a crash of one backend, when the server starts over within its postmaster. */
 static void on_startup(void) {
     if (next_startup != NULL) next_startup();
-    LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-    keel_mask_attach_memory();
-    LWLockRelease(AddinShmemInitLock);
     if (!IsUnderPostmaster) keel_gate_begin();
 }
 
@@ -86,8 +75,6 @@ void _PG_init(void) {
     keel_commit_install();
     keel_login_install();
     keel_report_install();
-    next_request = shmem_request_hook;
-    shmem_request_hook = on_request;
     next_startup = shmem_startup_hook;
     shmem_startup_hook = on_startup;
     if (keel_gate_problem() == NULL) keel_workers_register();

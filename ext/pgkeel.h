@@ -39,15 +39,11 @@ extern int64 keel_now_us(void);
 extern void keel_commit_install(void);
 
 /* ---- mask.c: holds cancel and terminate back while a commit waits for standbys */
-extern void keel_mask_request_memory(void);
-extern void keel_mask_attach_memory(void);
 /* From here on cancel and terminate are only remembered; one that came before is carried out now (may not return). */
 extern void keel_mask(void);
 /* Carries out what was remembered. `failed`: the transaction aborted, so there is nothing left to cancel. */
 extern void keel_unmask(bool failed);
 extern bool keel_terminate_remembered(void);
-/* In the facts worker: lets those go whose cancel came before `unmask`. Returns whether anyone still remembers one. */
-extern bool keel_wake_masked(void);
 
 /* ---- login.c */
 extern void keel_login_install(void);

@@ -26,7 +26,7 @@ static bool write_block(int fd) {
 }
 
 static bool probe(int *fd) {
-    if (*fd < 0) *fd = open(PROBE_FILE, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (*fd < 0) *fd = open(PROBE_FILE, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     if (*fd < 0) return false;
     if (write_block(*fd)) return true;
     close(*fd);
