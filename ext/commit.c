@@ -22,9 +22,7 @@
 #if PG_VERSION_NUM >= 160000
 #include "utils/guc_hooks.h"
 #endif
-#if PG_VERSION_NUM >= 140000
 #include "utils/wait_event.h"
-#endif
 
 static ProcessUtility_hook_type next_utility;
 
@@ -36,7 +34,7 @@ static int asked_for; /* synchronous_commit as the session has it, while it is r
  * go to the one that does", and that is what clients know from a primary that became a standby. 57P01 and the like
  * would say that the connection is lost: then a client must take the outcome of its COMMIT for unknown, and it is not.
  * Class 40 would be tried again, here. */
-static void pg_attribute_noreturn() refuse(void) {
+static _Noreturn void refuse(void) {
     __atomic_fetch_add(&keel_gate()->refused, 1, __ATOMIC_RELAXED);
     ereport(ERROR, (errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
                     errmsg("pgkeel: this server may not accept writes now, nothing was stored"),
@@ -61,7 +59,7 @@ static void set_level(int level) {
 }
 
 static void raise_floor(int floor) {
-    if (synchronous_commit >= floor || floor_exempt()) return;
+    if (raised || synchronous_commit >= floor || floor_exempt()) return;
     asked_for = synchronous_commit;
     raised = true;
     set_level(Min(floor, SYNCHRONOUS_COMMIT_REMOTE_APPLY));

@@ -8,13 +8,12 @@
 #include "libpq/auth.h"
 #include "libpq/libpq-be.h"
 #include "miscadmin.h"
+#include "postmaster/postmaster.h"
 #include "replication/walsender.h"
 #include "storage/latch.h"
 #include "utils/builtins.h"
 #include "utils/varlena.h"
-#if PG_VERSION_NUM >= 140000
 #include "utils/wait_event.h"
-#endif
 
 static ClientAuthentication_hook_type next_authentication;
 
@@ -42,7 +41,7 @@ static bool exempt(Port *port) {
 /* Recovery may end, or begin to end, while somebody waits: all is looked at each time. */
 static bool may_enter(void) { return RecoveryInProgress() || (KEEL_LOOK(logins) == 1 && keel_gate_open()); }
 
-static void pg_attribute_noreturn() turn_away(void) {
+static _Noreturn void turn_away(void) {
     /* 57P03: libpq and others then try the next host of their list. */
     ereport(
         FATAL,
@@ -54,7 +53,9 @@ static void pg_attribute_noreturn() turn_away(void) {
 }
 
 static void on_authentication(Port *port, int status) {
-    int64 const end = keel_now_us() + (int64)keel_login_wait_ms * 1000;
+    /* authentication_timeout would end it in words that help nobody. */
+    int const wait_ms = Min(keel_login_wait_ms, AuthenticationTimeout * 1000 - 500);
+    int64 const end = keel_now_us() + (int64)wait_ms * 1000;
 
     if (next_authentication != NULL) next_authentication(port, status);
     if (status != STATUS_OK || exempt(port)) return;

@@ -54,8 +54,9 @@ struct pgkeel_gate {
     uint32_t in_recovery;
     uint32_t senders_used; /* entries of senders[] that count */
     uint64_t flush;        /* primary: flush position; standby: the larger of received and replayed */
-    uint64_t replay;
-    int64_t fsync_us;       /* how long the last probe of the WAL disk took; -1: none yet */
+    uint64_t replay;       /* standby: replayed; primary: where its recovery ended */
+    int64_t
+        fsync_us; /* how long the last probe of the WAL disk took; -1: none yet, or it failed (see the server's log) */
     int64_t fsync_begun_us; /* of a probe that has not come back; 0: none is under way */
     uint64_t refused;       /* commits refused since the start */
     uint64_t held;          /* commits that now wait for the deadline to be renewed */

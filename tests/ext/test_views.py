@@ -10,17 +10,11 @@ from words import REMOTE_FLUSH
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory):
-    """What `tools/ext install` installs, below a directory of the test."""
-    root = tmp_path_factory.mktemp("stage")
-    for folder in (root, *root.parents):
-        if folder.stat().st_mode & 0o005 != 0o005 and folder.owner() != "root":
-            break
+def stage(template):
+    """What `tools/ext install` installs, below a directory of the tests."""
+    root = template.root / "stage"
     subprocess.run([program.ROOT / "tools/ext", "install"], check=True, env={"DESTDIR": str(root), "PATH": "/usr/bin:/bin"})
     subprocess.run(["chmod", "-R", "a+rX", root], check=True)
-    for folder in root.parents[:3]:
-        if folder.is_relative_to("/tmp") and str(folder) != "/tmp":
-            folder.chmod(0o755)
     return root
 
 
