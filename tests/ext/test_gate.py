@@ -2,6 +2,7 @@
 import os
 import shutil
 import signal
+import subprocess
 
 import program
 import psycopg
@@ -149,6 +150,16 @@ def test_row_31_with_the_words_of_a_dead_agent_it_commits_nothing(make_server):
     server.words.shut()
     server.start()
     refused(server, "INSERT INTO t VALUES (1)")
+
+
+def test_row_31_in_single_user_mode_it_commits_nothing(make_server):
+    server = make_server()
+    command = [program.postgres_bin() / "postgres", "--single", "-D", server.data]
+    for name, value in server.settings.items():
+        command += ["-c", f"{name}={value}"]
+    done = subprocess.run(program.as_server_user([str(word) for word in [*command, "postgres"]]), capture_output=True, text=True,
+                          input="CREATE TABLE u (a int)\nSELECT count(*) AS tables FROM pg_class WHERE relname = 'u'\n", cwd="/")
+    assert "may not accept writes" in done.stderr and 'tables = "0"' in done.stdout
 
 
 def test_words_that_were_never_opened_say_so(make_server):

@@ -132,11 +132,12 @@ def test_a_fast_shutdown_goes_through_when_the_agent_unmasks(make_server, unmask
 
 
 def test_row_32_a_cancel_that_came_before_the_commit_aborts_it(primary):
-    """The gate is reached with the cancel pending: a deferred trigger cancels its own session as its last act."""
+    """The gate is reached with the cancel pending: a deferred trigger cancels its own session in the very last thing it
+    does, after which PostgreSQL does not look for cancels any more."""
     primary.words.allow(floor=REMOTE_FLUSH)
     primary.run("""
         CREATE OR REPLACE FUNCTION cancel_me() RETURNS trigger LANGUAGE plpgsql AS
-            $$ BEGIN PERFORM pg_cancel_backend(pg_backend_pid()); RETURN NULL; END $$;
+            $$ BEGIN RETURN CASE WHEN pg_cancel_backend(pg_backend_pid()) THEN NEW END; END $$;
         CREATE CONSTRAINT TRIGGER last AFTER INSERT ON t DEFERRABLE INITIALLY DEFERRED
             FOR EACH ROW EXECUTE FUNCTION cancel_me()""")
     primary.configure(**NOBODY)
