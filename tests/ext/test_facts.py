@@ -7,7 +7,7 @@ import program
 import pytest
 from server import Server, as_user
 from waiting import wait_for
-from words import LOCAL, REMOTE_FLUSH, lsn
+from words import LOCAL, REMOTE_APPLY, REMOTE_FLUSH, lsn
 
 MEMBER = "6f1c1e52-0000-4000-8000-00000000000b"
 STREAMING = 3
@@ -130,6 +130,27 @@ def test_a_synchronous_standby_has_its_priority_and_a_commit_with_the_floor_reac
     at = lsn(first.value("SELECT pg_current_wal_flush_lsn()"))
     assert lsn(second.value("SELECT pg_last_wal_receive_lsn()")) >= at
     first.words.floor = LOCAL
+    first.configure()
+
+
+def test_after_the_floor_fell_a_session_waits_for_what_it_asked_for(pair):
+    """What SyncRepWaitForLSN() goes by must have come back too, not only the setting: to written, from replayed."""
+    first, second = pair
+    first.configure(synchronous_standby_names=f'ANY 1 ("{MEMBER}")')
+    wait_for(lambda: sender(first).get("sync_priority") == 1, 30, "it is synchronous")
+    connection = first.connect()
+    connection.execute("SET synchronous_commit = remote_write")
+    second.run("SELECT pg_wal_replay_pause()")
+    first.words.floor = REMOTE_APPLY
+    statement = first.begin_on(connection, "INSERT INTO t VALUES (4)")
+    first.wait_until_waiting(statement)
+    second.run("SELECT pg_wal_replay_resume()")
+    statement.end()
+    second.run("SELECT pg_wal_replay_pause()")
+    first.words.floor = LOCAL
+    assert first.begin_on(connection, "INSERT INTO t VALUES (5)").end().error is None
+    second.run("SELECT pg_wal_replay_resume()")
+    connection.close()
     first.configure()
 
 

@@ -6,7 +6,7 @@ import processes
 import psycopg
 import pytest
 from waiting import wait_for
-from words import LOCAL, OFF, REMOTE_APPLY, REMOTE_FLUSH
+from words import LOCAL, REMOTE_APPLY, REMOTE_FLUSH
 
 NOBODY = {"synchronous_standby_names": "nobody"}
 
@@ -195,15 +195,6 @@ def test_set_local_comes_back_as_it_was(primary):
         with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
             connection.execute("INSERT INTO t VALUES (1)")
         assert connection.execute("SHOW synchronous_commit").fetchone() == ("local",)
-
-
-def test_after_the_floor_fell_the_session_does_not_wait_any_more(primary):
-    """What SyncRepWaitForLSN() goes by must have come back too, not only the setting."""
-    statement = start_waiting(primary, before="SET synchronous_commit = off")
-    release(primary, statement)
-    primary.configure(**NOBODY)
-    primary.words.floor = OFF
-    assert primary.begin_on(statement.connection, "INSERT INTO t VALUES (2)").end().error is None
 
 
 def test_an_exempt_role_does_not_wait(primary):
