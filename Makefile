@@ -7,7 +7,7 @@ MINUTES ?= 1
 ARGS ?=
 
 help:  ## this list
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 
 deps:  ## install what is needed (Debian packages; says which and why)
 	@tools/setup
@@ -22,7 +22,13 @@ build: deps  ## the program, in build/dev
 release: deps  ## the program, optimised, in build/release
 	@tools/build release pgkeel
 
-check: deps  ## every test: tidy, unit, models, simulator, fuzz, integration
+ext: deps  ## the PostgreSQL extension, in build/ext
+	@tools/ext
+
+install: ext  ## the extension into PostgreSQL's own directories (DESTDIR= before them); as root
+	@tools/ext install
+
+check: deps  ## every test: tidy, unit, models, simulator, fuzz, extension, integration
 	@tools/check
 
 unit: deps  ## unit tests only
@@ -48,6 +54,10 @@ bench: deps  ## the figures: outage, memory, rejoin (minutes; prints its conditi
 	@tools/build release pgkeel
 	@/usr/bin/python3 tests/bench/bench.py --binary build/release/pgkeel $(ARGS)
 
+bench-ext: deps  ## what the extension costs a transaction (minutes)
+	@tools/ext
+	@/usr/bin/python3 tests/bench/bench_ext.py $(ARGS)
+
 format: deps  ## clang-format over the tree
 	@tools/lint --format
 
@@ -57,4 +67,4 @@ lint: deps  ## clang-tidy over src/; ARGS=<path> for one folder
 clean:  ## remove every build
 	rm -rf build
 
-.PHONY: help deps demo build release check unit model sim asan tsan fuzz bench format lint clean
+.PHONY: help deps demo build release ext install check unit model sim asan tsan fuzz bench bench-ext format lint clean

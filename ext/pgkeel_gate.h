@@ -31,33 +31,35 @@ struct pgkeel_gate {
     /* ---- made by the agent when it creates the file */
     uint64_t magic;
     uint32_t version;
-    uint32_t size; /* sizeof(struct pgkeel_gate) */
+    uint32_t size;    /* sizeof(struct pgkeel_gate) */
     char boot_id[40]; /* /proc/sys/kernel/random/boot_id; words of another boot are void */
 
     /* ---- orders of the agent */
     int64_t deadline_us; /* until then commits may be acknowledged; 0: fenced */
     uint64_t epoch;      /* of the deadline, for messages */
-    uint32_t recheck;    /* 1: look at the deadline again after the commit record (async, or nobody else has the commits) */
-    uint32_t floor;      /* least synchronous_commit of a writing transaction: SyncCommitLevel (off 0 .. apply 4) */
-    uint32_t logins;     /* 1: clients may log in while this server is a primary */
-    uint32_t unmask;     /* 1: cancels and terminations go through to a commit that waits (before a fast shutdown) */
-    int64_t agent_us;    /* when the agent last wrote */
+    uint32_t
+        recheck;     /* 1: look at the deadline again after the commit record (async, or nobody else has the commits) */
+    uint32_t floor;  /* least synchronous_commit of a writing transaction: SyncCommitLevel (off 0 .. apply 4) */
+    uint32_t logins; /* 1: clients may log in while this server is a primary */
+    uint32_t unmask; /* 1: cancels and terminations go through to a commit that waits (before a fast shutdown) */
+    int64_t agent_us; /* when the agent last wrote */
     uint64_t reserved[8];
 
     /* ---- facts of the server, written about every 100 ms by its background worker; sequence is odd while it writes */
     uint64_t sequence;
-    int64_t server_us;         /* when it last wrote */
-    uint32_t library_version;  /* PGKEEL_LIBRARY_VERSION of the loaded library */
-    uint32_t server_version;   /* PG_VERSION_NUM */
-    int64_t postmaster;        /* its pid */
+    int64_t server_us;        /* when it last wrote */
+    uint32_t library_version; /* PGKEEL_LIBRARY_VERSION of the loaded library */
+    uint32_t server_version;  /* PG_VERSION_NUM */
+    int64_t postmaster;       /* its pid */
     uint32_t in_recovery;
-    uint32_t senders_used;     /* entries of senders[] that count */
-    uint64_t flush;            /* primary: flush position; standby: the larger of received and replayed */
-    uint64_t replay;
-    int64_t fsync_us;          /* how long the last probe of the WAL disk took; -1: none yet */
-    int64_t fsync_begun_us;    /* of a probe that has not come back; 0: none is under way */
-    uint64_t refused;          /* commits refused since the start */
-    uint64_t held;             /* commits that now wait for the deadline to be renewed */
+    uint32_t senders_used; /* entries of senders[] that count */
+    uint64_t flush;        /* primary: flush position; standby: the larger of received and replayed */
+    uint64_t replay;       /* standby: replayed; primary: where its recovery ended */
+    int64_t
+        fsync_us; /* how long the last probe of the WAL disk took; -1: none yet, or it failed (see the server's log) */
+    int64_t fsync_begun_us; /* of a probe that has not come back; 0: none is under way */
+    uint64_t refused;       /* commits refused since the start */
+    uint64_t held;          /* commits that now wait for the deadline to be renewed */
     struct pgkeel_gate_sender senders[PGKEEL_GATE_SENDERS_MAX];
 };
 
