@@ -25,6 +25,7 @@ class Watch {
 
   private:
     cluster::Observation unanswered(cluster::Observation now, std::string problem) const;
+    std::string hangs(ServerProcess const& postmaster);
     void ask(Server::State& state, Bound const& bound, cluster::Observation& out);
     Timeline timeline_of(Server::State& state, Lsn end, std::uint64_t segment_bytes, Timeline at_least,
                          Timeline received);
@@ -36,6 +37,8 @@ class Watch {
     std::optional<ServerProcess> postmaster_;  // to which the connection leads
     cluster::Observation last_;
     bool answered_ = false;
+    Instant stopped_since_;  // the postmaster is in the state of SIGSTOP
+    Instant silent_since_;   // nobody answers
     // pg_control of a stopped server is read again only when the file has changed (a rewind, a clone).
     std::optional<cluster::Observation> stopped_;
     std::pair<std::uint64_t, std::int64_t> stopped_file_;  // inode, modification time in ns

@@ -10,12 +10,16 @@
 #include "postgres/control_data.h"
 #include "postgres/names.h"
 #include "postgres/server_state.h"
+#include "runtime/clock.h"
 #include "runtime/files.h"
 #include "runtime/log.h"
 
 namespace keel::postgres {
 
 namespace {
+
+constexpr Duration kStoppedPatience = 1500ms;
+constexpr Duration kSilentPatience = 10s;
 
 // Columns of kQuestion, in order.
 enum Column : std::size_t {
@@ -134,6 +138,7 @@ cluster::Observation Watch::look(Server::State& state, Bound const& bound) {
         connection_.close();
         last_ = {};
         owned_ = {};
+        stopped_since_ = silent_since_ = {};
     }
     postmaster_ = postmaster;
     out.server = cluster::Server::starting;
@@ -145,11 +150,36 @@ cluster::Observation Watch::look(Server::State& state, Bound const& bound) {
             out = unanswered(std::move(out), opened.error().text);
     }
     if (connection_.is_open()) ask(state, bound, out);
-    if (postmaster->state == 'T') out.problem = "the postmaster is stopped (SIGSTOP): new connections hang";
+    if (auto hanging = hangs(*postmaster); !hanging.empty() && out.server != cluster::Server::starting) {
+        cluster::Observation hung;
+        hung.server = cluster::Server::starting;
+        hung.upstream = out.upstream;
+        hung.names = out.names;
+        hung.problem = std::move(hanging);
+        return hung;
+    }
     if (auto const marker = read_marker(place); !marker.empty())
         out.problem = "running in spite of unfinished work: " + marker;
     if (out.server == cluster::Server::recovery || out.server == cluster::Server::primary) last_ = out;
     return out;
+}
+
+// Why this server is not to be counted on any more; empty while it is. A stopped postmaster is a fact that no load can
+// feign, silence may be mere load: that gets time.
+std::string Watch::hangs(ServerProcess const& postmaster) {
+    auto const now = runtime::boot_now();
+    auto const follow = [&](bool bad, Instant& since, Duration patience) {
+        if (!bad)
+            since = {};
+        else if (since == Instant{})
+            since = now;
+        return bad && now - since > patience;
+    };
+    bool const stopped = follow(postmaster.state == 'T', stopped_since_, kStoppedPatience);
+    bool const silent = follow(!answered_, silent_since_, kSilentPatience);
+    if (stopped) return "the postmaster is stopped (SIGSTOP): new connections hang";
+    if (silent) return fmt::format("the server has not answered for {} s", (now - silent_since_) / 1s);
+    return {};
 }
 
 // What the server was when it last answered. Never half of it: a primary without its timeline looks like one that no

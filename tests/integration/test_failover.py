@@ -76,6 +76,24 @@ def test_row_4_agent_frozen(three):
     assert new is not old and three.epoch() > epoch
 
 
+def test_row_5_postmaster_frozen(three):
+    """Row 5. The primary's postmaster hangs. The connections that are open go on, so everything looks well to whoever has
+    one; nobody gets a new one. The agent sees the process stopped, kills the server and gives the lease back.
+    """
+    old = three.wait_whole()
+    epoch = three.epoch()
+    with three.load() as load:
+        three.wait_writes(load)
+        postmaster = old.postmaster()
+        processes.send(postmaster, signal.SIGSTOP)
+        wait_for(lambda: not processes.alive(postmaster), 30, "the agent kills the hung server", three.describe)
+        three.wait_status(three.standbys()[0], lambda status: status["epoch"] > epoch, "a new epoch")
+        three.primary()
+        three.wait_writes(load)
+    three.audit(load)
+    assert three.epoch() > epoch
+
+
 def test_row_14_standby_dies(three):
     """Row 14. One of two standbys loses its power. The other one acknowledges: no commit fails, nobody is elected, and
     the dead one leaves the sync set until it streams again.
