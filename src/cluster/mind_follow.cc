@@ -2,6 +2,8 @@
 // be.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "cluster/node_mind.h"
 
 namespace keel::cluster {
@@ -131,6 +133,14 @@ NodeId Node::Mind::copy_source() const {
         if (standby && fresh_peer(id)) sources.push_back(id);
     }
     return sources.empty() ? NodeId{} : sources[copy_attempts % sources.size()];
+}
+
+// A primary on a timeline that no epoch gave to this node. Its WAL looks like the leader's, even farther, and is
+// another: as a standby it would acknowledge commits that it has not.
+bool Node::Mind::ran_by_hand() const {
+    if (seen.server != Server::stopped || !seen.was_primary) return false;
+    auto const branch = std::ranges::find(record->lineage, seen.timeline, &Branch::timeline);
+    return branch == record->lineage.end() || branch->node != me();
 }
 
 bool Node::Mind::copy_if_needed() {

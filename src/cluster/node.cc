@@ -183,6 +183,7 @@ void Node::Mind::advance() {
             think(state, "this node is not a member of the cluster any more: pgkeel join, or remove its directory");
         return;
     }
+    if (ran_by_hand()) needs_clone = true;
     if (!fence()) {
         disarm();
         if (is_leader())

@@ -51,9 +51,10 @@ struct Observation {
     bool settled = false;  // recovery: everything that is on local disk has been replayed
     bool whole = false;  // `flush` is certainly the end of the WAL on disk: received in this server's life, or settled,
                          // or (stopped) cleanly shut down; false while crash recovery still reads local WAL
-    Timeline timeline;   // of the last WAL on disk
-    Lsn fork;            // where `timeline` left its parent, from its history file; 0 for the first timeline
-    Lsn flush;           // end of the WAL on disk (primary: flush LSN; standby: max(received, replayed))
+    bool was_primary = false;  // stopped: it last ran as a primary, whoever started it
+    Timeline timeline;         // of the last WAL on disk
+    Lsn fork;                  // where `timeline` left its parent, from its history file; 0 for the first timeline
+    Lsn flush;                 // end of the WAL on disk (primary: flush LSN; standby: max(received, replayed))
     Lsn replay;
     bool receiver = false;        // a WAL receiver process exists: it may get WAL at any moment
     bool streaming = false;       // and is connected; one that finds its upstream's timeline ended only waits
@@ -65,8 +66,8 @@ struct Observation {
     std::string problem;  // for people
 };
 BOOST_DESCRIBE_STRUCT(Observation, (),
-                      (server, settled, whole, timeline, fork, flush, replay, receiver, streaming, upstream, names,
-                       senders, slots, replay_delay, problem))
+                      (server, settled, whole, was_primary, timeline, fork, flush, replay, receiver, streaming,
+                       upstream, names, senders, slots, replay_delay, problem))
 
 // ---- effects --------------------------------------------------------------------------------------------------------
 struct Send {

@@ -147,6 +147,7 @@ struct Node::Mind {
     Grant make_grant() const;
     bool promise_is_over() const;
     bool copy_if_needed();
+    bool ran_by_hand() const;
     void stream_from_leader();
     bool starts_afresh();
     NodeId copy_source() const;

@@ -65,6 +65,29 @@ TEST(Node, AnAgentThatFindsAStandbyLetsItFollow) {
     EXPECT_EQ(command->verb, Verb::follow);
 }
 
+// Somebody had started a standby's server by hand, as a primary. Nothing could be committed on it, but its checkpoints
+// went into the leader's timeline; as a standby again it was ahead of the leader, and "had" every commit at once.
+TEST(Node, AServerThatRanAsAPrimaryOnAnothersTimelineIsClonedAnew) {
+    auto const begin = at(100s);
+    Observation seen = standby_at(Lsn{900}, {});
+    seen.server = Server::stopped;
+    seen.timeline = {2};
+    seen.was_primary = true;
+    Heartbeat leads;
+    leads.leads = Epoch{2};
+    for (auto const& [owner, expected] : {std::pair{kB, Verb::clone}, std::pair{kA, Verb::start}}) {
+        Node node({kA, Kind::data, 7, Epoch{2}, {}}, begin);
+        Record record = led_by_b();
+        record.sync.members = {kC};
+        record.lineage.back().node = owner;
+        (void)node.learn(begin, record);
+        (void)node.receive(begin, kB, leads);
+        auto const command = command_in(node.observe(begin, seen));
+        ASSERT_TRUE(command);
+        EXPECT_EQ(command->verb, expected) << "the timeline is " << owner.value << "'s";
+    }
+}
+
 // A standby had heard of timeline 2, but got no byte of it, when timeline 3 forked off timeline 1 at the same place:
 // PostgreSQL says "new timeline 3 is not a child of database system timeline 2", for ever.
 TEST(Node, AStandbyThatGetsNoWalOfAnotherTimelineIsStartedAnewLessAndLessOften) {

@@ -23,6 +23,7 @@ struct ControlData {
     std::uint64_t segment_bytes = 0;
     bool checksums = false;
 
+    bool of_primary() const { return state == "in production" || state == "shutting down" || state == "shut down"; }
     bool clean() const { return state == "shut down" || state == "shut down in recovery"; }
     // The newest WAL position that the control file vouches for, and its timeline: a lower bound of what is on disk.
     Lsn known_end() const { return std::max(checkpoint, min_recovery_end); }

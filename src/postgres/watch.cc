@@ -307,6 +307,8 @@ cluster::Observation Watch::down(Server::State& state, cluster::Observation out)
             out.fork = fork_of(place.data(), out.timeline);
             // A primary's last checkpoint is the last of its WAL; a standby may have received more than it replayed.
             out.whole = control_data->state == "shut down";
+            // A base backup that was never started has its source's pg_control.
+            out.was_primary = control_data->of_primary() && !runtime::exists(place.data() + "/backup_label");
         } else {
             out.problem = control_data.error().text;
             return out;
