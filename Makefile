@@ -22,7 +22,7 @@ build: deps  ## the program, in build/dev
 release: deps  ## the program, optimised, in build/release
 	@tools/build release pgkeel
 
-ext: deps  ## the PostgreSQL extension, in build/ext
+ext: deps  ## the PostgreSQL extension, in build/ext/<major>
 	@tools/ext
 
 install: ext  ## the extension into PostgreSQL's own directories (DESTDIR= before them); as root

@@ -19,6 +19,7 @@ char *keel_gate_file;
 char *keel_floor_exempt_roles;
 char *keel_login_exempt_roles;
 int keel_login_wait_ms;
+bool keel_floor_exempt;
 bool keel_report;
 
 static char *told_xid, *told_commit_lsn; /* never read: the show functions answer */
@@ -47,6 +48,9 @@ static void define_settings(void) {
     DefineCustomStringVariable("pgkeel.floor_exempt_roles",
                                "Roles whose synchronous_commit is not raised to the cluster's floor.", NULL,
                                &keel_floor_exempt_roles, "", PGC_SIGHUP, GUC_LIST_INPUT, check_roles, NULL, NULL);
+    DefineCustomBoolVariable("pgkeel.floor_exempt", "This session's synchronous_commit is not raised to the floor.",
+                             "For the agent, whose own commits prove something and hold nothing.", &keel_floor_exempt,
+                             false, PGC_SUSET, 0, NULL, NULL, NULL);
     DefineCustomStringVariable(
         "pgkeel.login_exempt_roles", "Roles that may log in over the local socket while clients may not.", NULL,
         &keel_login_exempt_roles, "postgres", PGC_SIGHUP, GUC_LIST_INPUT, check_roles, NULL, NULL);

@@ -12,6 +12,7 @@ extern char *keel_gate_file;
 extern char *keel_floor_exempt_roles;
 extern char *keel_login_exempt_roles;
 extern int keel_login_wait_ms;
+extern bool keel_floor_exempt;
 extern bool keel_report;
 
 /* ---- gate.c: the words shared with the agent */

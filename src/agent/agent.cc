@@ -11,6 +11,7 @@
 #include "agent/stopping.h"
 #include "agent/store_choice.h"
 #include "peer/channel.h"
+#include "postgres/gate.h"
 #include "postgres/server.h"
 #include "runtime/blocking.h"
 #include "runtime/child.h"
@@ -42,7 +43,7 @@ struct Agent {
     Status build_channel();
     Status build_store();
     Status build_http(MakeHandler const& make_handler);
-    void build_server();
+    Status build_server();
     void build_driver();
     void begin();
     int run();
@@ -61,6 +62,7 @@ struct Agent {
     config::NodeConfig config;
     Prepared prepared;
     DeadlineFile deadline;
+    std::optional<postgres::Gate> gate;  // none: a witness
     std::uint64_t incarnation;
     runtime::Io io;
     runtime::Worker disk;
@@ -128,14 +130,16 @@ Status Agent::build_store() {
     return {};
 }
 
-void Agent::build_server() {
-    if (!prepared.place) return;
+Status Agent::build_server() {
+    if (!prepared.place) return {};
+    KEEL_TRY(gate, postgres::Gate::open(config.directory));
     server = std::make_unique<postgres::Server>(*prepared.place);
     Supervisor::Callbacks callbacks;
     callbacks.on_observation = [this](cluster::Observation const& seen) { driver->observe(seen); };
     callbacks.on_done = [this](cluster::CommandDone const& done) { driver->command_done(done); };
     callbacks.on_postmaster = [this](pid_t pid, std::uint64_t start) { driver->set_postmaster(pid, start); };
     supervisor = std::make_unique<Supervisor>(io, *server, std::move(callbacks));
+    return {};
 }
 
 void Agent::build_driver() {
@@ -155,6 +159,7 @@ void Agent::build_driver() {
     hands.store = store.store.get();
     hands.supervisor = supervisor.get();
     hands.deadline = &deadline;
+    hands.gate = gate ? &*gate : nullptr;
     hands.persist = [this](Epoch floor, std::function<void(Status)> done) {
         scope.spawn("persist", [this, floor, done = std::move(done)]() -> Task<void> {
             done(co_await runtime::run_blocking(disk, [this, floor] { return write_floor(config.directory, floor); }));
@@ -178,9 +183,10 @@ Status Agent::build(MakeHandler const& make_handler) {
     membership = std::make_unique<Membership>(prepared.identity.node, config.directory, scope, disk);
     KEEL_CHECK(build_channel());
     KEEL_CHECK(build_store());
-    build_server();
+    KEEL_CHECK(build_server());
     build_driver();
-    Desk::Parts parts{driver.get(), store.store.get(), supervisor.get(), &prepared, [this] { return reload(); }};
+    auto const fence = [this] { return server ? server->fence(*gate) : "none needed (a witness has no PostgreSQL)"; };
+    Desk::Parts parts{driver.get(), store.store.get(), supervisor.get(), &prepared, [this] { return reload(); }, fence};
     desk = std::make_unique<Desk>(config, std::move(parts));
     KEEL_CHECK(build_http(make_handler));
     if (prepared.known) channel->set_peers(membership->adopt(*prepared.known));
@@ -208,6 +214,7 @@ Status Agent::apply_settings() {
     postgres::Settings settings;
     settings.node = config.postgres.parameters;
     settings.clone_rate_kbytes_max = config.postgres.clone_rate_kbytes_max;
+    settings.extension = postgres::find_extension(prepared.place->binaries);
     if (auto const& record = driver->node().record()) {
         settings.cluster = record->settings.postgres;
         auto const own = record->members.find(prepared.identity.node);

@@ -50,6 +50,7 @@ cluster::Sight Desk::look() const {
     sight.peers = node.peers();
     sight.seen = node.observation();
     sight.store_trouble = parts_.store->trouble();
+    sight.fence = parts_.fence();
     if (parts_.supervisor != nullptr) {
         sight.activity = parts_.supervisor->activity();
         sight.pending_restart = parts_.supervisor->pending_restart();

@@ -30,6 +30,7 @@ class Desk {
         Supervisor* supervisor = nullptr;  // none: a witness
         Prepared const* prepared = nullptr;
         std::function<Result<std::string>()> reload;  // node.toml again; what was taken over
+        std::function<std::string()> fence;           // whether the server fences itself, and why not
     };
     Desk(config::NodeConfig config, Parts parts) : config_(std::move(config)), parts_(std::move(parts)) {}
 

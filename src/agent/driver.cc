@@ -15,6 +15,11 @@ bool brings_server_up(cluster::Verb verb) {
     return verb == Verb::start || verb == Verb::promote || verb == Verb::clone || verb == Verb::rewind;
 }
 
+// Nobody else has to have a commit: the lease alone says whether it counts.
+bool leads_alone(cluster::Record const& record) {
+    return record.settings.mode == cluster::Mode::async || record.sync.members.size() <= 1;
+}
+
 }  // namespace
 
 Driver::Driver(cluster::Identity identity, Hands hands)
@@ -79,6 +84,7 @@ void Driver::step(std::vector<cluster::Effect> effects) {
         }
     }
     story_.after_step(clock_now(), node_);
+    keep_gate();
     keep_pace();
     carry_on();
 }
@@ -125,7 +131,10 @@ void Driver::carry_out(cluster::Refresh const&) {
 }
 
 void Driver::carry_out(cluster::Arm const& arm) {
-    if (arm.deadline == Instant{}) return hands_.deadline->disarm();
+    if (arm.deadline == Instant{}) {
+        shut_gate();
+        return hands_.deadline->disarm();
+    }
     hands_.deadline->server(postmaster_.first, postmaster_.second);
     hands_.deadline->arm(arm.deadline);
 }
@@ -138,6 +147,8 @@ void Driver::carry_out(cluster::Command command) {
         log::debug("postgres", "not done, the node is being stopped: {}", command.reason);
         return;
     }
+    // A deadline that is left of an older reign must not open the gate of a server that comes out of recovery in it.
+    if (brings_server_up(command.verb) || command.verb == cluster::Verb::kill) shut_gate();
     running_ = Running{command.id, command.verb};
     hands_.supervisor->carry_out(std::move(command), peers());
 }
@@ -149,6 +160,28 @@ void Driver::notice_record() {
     if (!record || record->revision == revision_) return;
     revision_ = record->revision;
     hands_.on_record(*record);
+}
+
+// Not the guardian's deadline: that one is armed before a promotion, while commits wait until the lease holds and the
+// record confirms the leader. The opinion has a deadline only then.
+void Driver::keep_gate() {
+    if (hands_.gate == nullptr) return;
+    auto const deadline = node_.opinion().lease_deadline;
+    if (deadline == Instant{}) {
+        if (gate_is_ours_) shut_gate();
+        return;
+    }
+    gate_is_ours_ = true;
+    auto const& record = *node_.record();
+    auto const floor =
+        record.settings.mode == cluster::Mode::async ? postgres::Floor::none : postgres::Floor::flushed_by_standbys;
+    hands_.gate->order({deadline, record.epoch, leads_alone(record), floor}, runtime::boot_now());
+}
+
+void Driver::shut_gate() {
+    if (hands_.gate == nullptr) return;
+    gate_is_ours_ = true;
+    hands_.gate->shut(runtime::boot_now());
 }
 
 void Driver::keep_pace() {

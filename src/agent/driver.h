@@ -12,6 +12,7 @@
 #include "cluster/node.h"
 #include "config/node_config.h"
 #include "consensus/store.h"
+#include "postgres/gate.h"
 #include "runtime/asio.h"
 
 namespace keel::agent {
@@ -24,6 +25,7 @@ class Driver {
         consensus::Store* store = nullptr;
         Supervisor* supervisor = nullptr;  // none: a witness
         DeadlineFile* deadline = nullptr;
+        postgres::Gate* gate = nullptr;  // none: a witness
         // Writes the floor on another thread; `done` comes back on this one.
         std::function<void(Epoch, std::function<void(Status)> done)> persist;
         // A newer record: before the machine's effects that follow from it.
@@ -67,6 +69,8 @@ class Driver {
     void carry_out(cluster::Command command);
     void answered(cluster::StoreAnswer const& answer);
     void notice_record();
+    void keep_gate();
+    void shut_gate();
     void keep_pace();
     postgres::Peers peers() const;
 
@@ -79,6 +83,8 @@ class Driver {
     bool persisting_ = false;
     bool held_down_ = false;
     bool stopped_ = false;
+    // Until then the gate's words are those of a predecessor, whose server may be adopted: they end by themselves.
+    bool gate_is_ours_ = false;
     std::optional<Running> running_;
     std::uint64_t revision_ = 0;
 };

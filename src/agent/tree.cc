@@ -11,6 +11,7 @@
 #include "agent/deadline_file.h"
 #include "agent/privileges.h"
 #include "agent/start_up.h"
+#include "postgres/gate.h"
 #include "runtime/child.h"
 #include "runtime/clock.h"
 #include "runtime/log.h"
@@ -54,6 +55,12 @@ std::string own_program() {
     return out;
 }
 
+// Shared memory would keep them until the next boot.
+void remove_words(std::string const& directory) {
+    DeadlineFile::remove(directory);
+    postgres::Gate::remove(directory);
+}
+
 class Tree {
   public:
     explicit Tree(config::NodeConfig const& config) : config_(config), signals_(io_), scope_(io_) {}
@@ -67,7 +74,7 @@ class Tree {
         scope_.spawn("agent", [this] { return keep_agent(); });
         notify_systemd("READY=1\n");
         io_.run();
-        if (exit_code_ == 0 || exit_code_ == kExitLeft) DeadlineFile::remove(config_.directory);
+        if (exit_code_ == 0 || exit_code_ == kExitLeft) remove_words(config_.directory);
         return exit_code_;
     }
 

@@ -228,7 +228,7 @@ ClusterStatus status_of(Sight const& sight) {
     out.unix_ms = sight.clock.unix_ms;
     out.blocked = sight.opinion.blocked;
     out.reason = sight.opinion.reason;
-    out.fence = kFence;
+    out.fence = sight.fence.empty() ? kFence : sight.fence;
     if (sight.opinion.lease_deadline != Instant{})
         out.lease_ms = std::max<std::int64_t>(0, to_ms(sight.opinion.lease_deadline - sight.clock.now));
     out.store_trouble = sight.store_trouble;

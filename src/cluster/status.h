@@ -15,6 +15,7 @@ struct Sight {
     Opinion opinion;
     std::map<NodeId, PeerSight> peers;
     Observation seen;
+    std::string fence;                         // of the local server: full, or degraded and why; empty: not known
     std::string store_trouble;                 // why the store does not answer; empty when it does
     std::string activity;                      // long work with its progress: "clone from bela: 1.2 of 3.0 GB"
     std::vector<std::string> pending_restart;  // parameters of the local server that wait for a restart
@@ -71,7 +72,7 @@ struct ClusterStatus {
     bool paused = false;
     bool blocked = false;
     std::string reason;                    // what this node does now, and why
-    std::string fence;                     // "degraded (extension not loaded)"
+    std::string fence;                     // full, or "degraded (extension not loaded: ...)"
     std::optional<std::int64_t> lease_ms;  // what is left of it; only the leader knows
     std::size_t voters = 0;
     std::size_t voters_alive = 0;

@@ -19,7 +19,7 @@ constexpr std::string_view kDurable = "a primary that may lose its own WAL break
 constexpr std::string_view kFast = "a failover below a second rests on its value";
 constexpr std::string_view kPlace = "the place is the node's directory";
 
-constexpr std::array<Owned, 42> kOwned = {
+constexpr std::array<Owned, 43> kOwned = {
     Owned{"archive_cleanup_command", "WAL is kept and dropped by pgkeel"},
     Owned{"data_directory", kPlace},
     Owned{"external_pid_file", "the server is found through its postmaster.pid"},
@@ -30,6 +30,7 @@ constexpr std::array<Owned, 42> kOwned = {
     Owned{"ident_file", kPlace},
     Owned{"ignore_invalid_pages", kDurable},
     Owned{"listen_addresses", "it comes from node.toml, [postgres] listen"},
+    Owned{"pgkeel.gate_file", "it names the words that this node's agent writes"},
     Owned{"port", "it comes from node.toml, [postgres] port"},
     Owned{"primary_conninfo", "the cluster decides who streams from whom"},
     Owned{"primary_slot_name", "every member has a slot of its own on every other"},

@@ -17,7 +17,7 @@ constexpr std::string_view kInclude = "include 'pgkeel.conf'";
 constexpr std::string_view kIncludeDefaults = "include 'pgkeel_defaults.conf'";
 constexpr std::string_view kUpstream = "# upstream: ";
 
-constexpr std::array<std::string_view, 42> kOwned = {"archive_cleanup_command",
+constexpr std::array<std::string_view, 43> kOwned = {"archive_cleanup_command",
                                                      "data_directory",
                                                      "external_pid_file",
                                                      "fsync",
@@ -27,6 +27,7 @@ constexpr std::array<std::string_view, 42> kOwned = {"archive_cleanup_command",
                                                      "ident_file",
                                                      "ignore_invalid_pages",
                                                      "listen_addresses",
+                                                     "pgkeel.gate_file",
                                                      "port",
                                                      "primary_conninfo",
                                                      "primary_slot_name",

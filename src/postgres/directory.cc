@@ -12,6 +12,8 @@
 #include <fstream>
 
 #include "postgres/access.h"
+#include "postgres/gate.h"
+#include "postgres/preload.h"
 #include "runtime/files.h"
 
 namespace keel::postgres {
@@ -45,6 +47,20 @@ Status rewrite(std::string const& path, Change change) {
     return runtime::write_atomically(path, after, 0600);
 }
 
+// The parameters of the extension among the node's own. The user's libraries stay: those of the settings, else those of
+// postgresql.conf.
+Settings with_fence(Place const& place, std::string const& data, Settings settings) {
+    if (settings.extension.empty()) return settings;
+    std::string libraries;
+    if (auto const text = runtime::read_file(data + "/postgresql.conf", kFileMax)) libraries = libraries_of(*text);
+    for (auto const* users : {&settings.cluster, &settings.node}) {
+        if (auto const one = users->find("shared_preload_libraries"); one != users->end()) libraries = one->second;
+    }
+    settings.node["shared_preload_libraries"] = with_extension(libraries, settings.extension);
+    settings.node["pgkeel.gate_file"] = Gate::path_of(place.directory);
+    return settings;
+}
+
 }  // namespace
 
 std::string os_user() {
@@ -57,7 +73,7 @@ std::string os_user() {
 }
 
 Status write_wanted(Place const& place, std::string const& data, Settings const& settings, Wanted const& wanted) {
-    return write_quickly(data + "/pgkeel.conf", render_conf(place, settings, wanted));
+    return write_quickly(data + "/pgkeel.conf", render_conf(place, with_fence(place, data, settings), wanted));
 }
 
 Wanted read_wanted(Place const& place) {
@@ -70,10 +86,11 @@ Result<std::vector<std::string>> write_configuration(Place const& place, std::st
     std::vector<std::string> removed;
     KEEL_CHECK(rewrite(data + "/postgresql.auto.conf", [&](std::string const& text) {
         std::string cleaned = without_owned(text, removed);
-        return removed.empty() ? text : cleaned;
+        return auto_conf_with_extension(removed.empty() ? text : cleaned, settings.extension);
     }));
     KEEL_CHECK(rewrite(data + "/pgkeel_defaults.conf", [&](auto const&) { return render_defaults(place); }));
-    KEEL_CHECK(rewrite(data + "/pgkeel.conf", [&](auto const&) { return render_conf(place, settings, wanted); }));
+    auto const fenced = with_fence(place, data, settings);
+    KEEL_CHECK(rewrite(data + "/pgkeel.conf", [&](auto const&) { return render_conf(place, fenced, wanted); }));
     KEEL_CHECK(rewrite(data + "/postgresql.conf", with_include));
     KEEL_CHECK(rewrite(data + "/pg_hba.conf", [](std::string const& text) { return with_block(text, hba_block()); }));
     KEEL_CHECK(rewrite(data + "/pg_ident.conf",

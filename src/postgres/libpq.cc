@@ -80,7 +80,8 @@ struct Connection::Link {
 // not fill the log.
 constexpr char const* kOptions =
     "-c search_path=pg_catalog -c statement_timeout=0 -c lock_timeout=0 -c default_transaction_read_only=off "
-    "-c log_statement=none -c log_duration=off -c log_min_duration_statement=-1 -c client_min_messages=warning";
+    "-c log_statement=none -c log_duration=off -c log_min_duration_statement=-1 -c client_min_messages=warning "
+    "-c pgkeel.floor_exempt=on";
 
 ConnInfo local_conninfo(Place const& place, std::string const& purpose) {
     return {{"host", place.run()},

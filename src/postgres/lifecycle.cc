@@ -7,6 +7,7 @@
 
 #include <fstream>
 
+#include "postgres/gate.h"
 #include "postgres/job.h"
 #include "postgres/names.h"
 #include "postgres/server_state.h"
@@ -154,6 +155,7 @@ Status Server::State::start_standby(Wanted const& target, Bound const& bound) {
     }
     if (size_of(log_path(place)) > kLogMax) ::rename(log_path(place).c_str(), (log_path(place) + ".1").c_str());
     auto const log_from = size_of(log_path(place));
+    let_signals_through(false);
     Settings const configured = current_settings();
     {
         std::lock_guard const launch_lock(launching);
@@ -179,8 +181,12 @@ Status Server::State::start_standby(Wanted const& target, Bound const& bound) {
             return child == 0;
         }();
         if (ours_ended && !find_postmaster(data)) {
-            return fail(Code::unavailable, "PostgreSQL did not start: " + last_complaint(log_path(place), log_from),
-                        "see " + log_path(place));
+            Error const error{Code::unavailable,
+                              "PostgreSQL did not start: " + last_complaint(log_path(place), log_from),
+                              "see " + log_path(place)};
+            // A missing or unfit library must cost the fence inside the server, not the server.
+            if (extension_refused(error)) return start_standby(target, bound);
+            return fail(error);
         }
         if (says_ready(data)) {
             auto const opened = Connection::open(local_conninfo(place, "pgkeel start"), bound.at_most(1s));
@@ -207,8 +213,36 @@ Status Server::State::stop(Running& run) {
     return shut_down(run.bound);
 }
 
+// The library's place and time of change: another one is tried again.
+std::string Server::State::change_of(std::string const& library) {
+    struct stat file{};
+    if (::stat(library.c_str(), &file) != 0) return library + " (missing)";
+    return fmt::format("{} {} {}", library, file.st_ino, file.st_mtim.tv_sec);
+}
+
+bool Server::State::extension_refused(Error const& error) {
+    std::lock_guard const lock(mutex);
+    if (settings.extension.empty() || !error.text.contains(settings.extension)) return false;
+    auto const change = change_of(settings.extension);
+    if (change == refused_extension) return false;
+    refused_extension = change;
+    refusal = error.text;
+    runtime::log::error("postgres", "{}: it is started without the fence inside", error.text);
+    return true;
+}
+
+void Server::State::let_signals_through(bool through) {
+    if (current_settings().extension.empty()) return;
+    if (auto gate = Gate::open(place.directory))
+        gate->let_signals_through(through);
+    else
+        runtime::log::warning("postgres", "{}", to_string(gate.error()));
+}
+
 Status Server::State::shut_down(Bound const& bound) {
     auto const data = place.data();
+    // Else a commit that waits for a standby would hold the shutdown up.
+    let_signals_through(true);
     for (auto const [number, span] : {std::pair{SIGINT, Duration(5s)}, {SIGQUIT, 1s}}) {
         auto const postmaster = find_postmaster(data);
         if (postmaster) send_signal(*postmaster, data, number);

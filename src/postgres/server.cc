@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "postgres/gate.h"
 #include "postgres/server_state.h"
 #include "runtime/log.h"
 
@@ -133,6 +134,15 @@ std::optional<pid_t> Server::postmaster_pid() {
 }
 
 Status Server::advance_slots(std::map<NodeId, Lsn> const& flushed) { return state_->advance(flushed); }
+
+std::string Server::fence(Gate const& gate) const {
+    auto const postmaster = find_postmaster(place().data());
+    auto const now = runtime::boot_now();
+    std::lock_guard const lock(state_->mutex);
+    bool const refused = Server::State::change_of(state_->settings.extension) == state_->refused_extension;
+    return judge_fence(state_->settings.extension, refused ? state_->refusal : std::string(),
+                       postmaster ? postmaster->pid : 0, gate.facts(now), now);
+}
 
 Result<std::vector<std::string>> Server::pending_restart() {
     Bound const bound(2s);

@@ -19,6 +19,8 @@
 
 namespace keel::postgres {
 
+class Gate;
+
 class Server {
   public:
     // Touches nothing. A server that runs in the directory is adopted by the first observe() or command.
@@ -58,6 +60,9 @@ class Server {
 
     // Parameters that wait for a restart, as PostgreSQL names them. unavailable when the server is down.
     Result<std::vector<std::string>> pending_restart();
+
+    // What status says about the fence inside the server (gate.h, judge_fence).
+    std::string fence(Gate const& gate) const;
 
     Place const& place() const;
 

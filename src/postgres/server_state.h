@@ -75,7 +75,9 @@ struct Server::State {
     std::atomic<bool> sweeping = false;
 
     std::atomic<std::uint64_t> kills = 0;
-    std::mutex launching;  // a start of the postmaster and a kill exclude each other
+    std::string refused_extension;  // by PostgreSQL, with its time of change; the server runs without that one
+    std::string refusal;            // why, in PostgreSQL's words
+    std::mutex launching;           // a start of the postmaster and a kill exclude each other
 
     Watch watch;  // of observe()
     std::mutex watching;
@@ -83,7 +85,9 @@ struct Server::State {
 
     Settings current_settings() {
         std::lock_guard const lock(mutex);
-        return settings;
+        Settings out = settings;
+        if (out.extension.empty() || change_of(out.extension) == refused_extension) out.extension.clear();
+        return out;
     }
     Wanted current_wanted() {
         std::lock_guard const lock(mutex);
@@ -101,6 +105,9 @@ struct Server::State {
     Status kill_now();  // as a part of it
     Status start(Running& run);
     Status start_standby(Wanted const& target, Bound const& bound);
+    static std::string change_of(std::string const& library);
+    bool extension_refused(Error const& error);
+    void let_signals_through(bool through);
     Status stop(Running& run);
     Status shut_down(Bound const& bound);
     Result<ServerProcess> postmaster();

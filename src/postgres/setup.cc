@@ -108,7 +108,8 @@ void check_absent(Place const& place, std::vector<Error>& out) {
 }
 
 Status make_roles(Place const& place, Bound const& bound) {
-    KEEL_TRY(auto const said, run_job({.argv = {place.binary("postgres"), "--single", "-D", place.data(), "postgres"},
+    KEEL_TRY(auto const said, run_job({.argv = {place.binary("postgres"), "--single", "-D", place.data(), "-c",
+                                                "shared_preload_libraries=", "postgres"},
                                        .input = role_statements()},
                                       bound));
     // The single-user server goes on after an error.

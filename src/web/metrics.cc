@@ -72,7 +72,8 @@ void write_node(Text& out, Sight const& sight) {
         [&](auto state) { out.sample(flag(state.value == sight.opinion.state), {{"state", state.name}}); });
     out.gauge("pgkeel_floor_epoch", "Epoch below which this node helps nobody.", sight.opinion.floor.value);
     out.gauge("pgkeel_blocked", "1 when nobody can be promoted without losing commits.", flag(sight.opinion.blocked));
-    out.gauge("pgkeel_fence_degraded", "1 while the PostgreSQL extension is not loaded.", 1);
+    out.gauge("pgkeel_fence_degraded", "1 while the PostgreSQL extension is not loaded.",
+              flag(!sight.fence.starts_with("full") && !sight.fence.starts_with("none")));
     out.gauge("pgkeel_store_up", "1 while the store of the record answers.", flag(sight.store_trouble.empty()));
     double const left = leads ? to_seconds(sight.opinion.lease_deadline - sight.clock.now) : 0;
     out.gauge("pgkeel_lease_remaining_seconds", "What is left of the lease; 0 without one.", left);

@@ -14,7 +14,7 @@ import psycopg
 from waiting import wait_for
 from words import Words
 
-LIBRARY = program.ROOT / "build/ext/pgkeel.so"
+LIBRARY = program.ROOT / "build/ext" / program.postgres_bin().parent.name / "pgkeel.so"
 
 
 def free_port():

@@ -214,6 +214,29 @@ def test_an_exempt_role_does_not_wait(primary):
     primary.run("DROP OWNED BY batch; DROP ROLE batch")
 
 
+def test_the_agents_session_waits_for_nobody_and_can_be_ended(primary):
+    """Its small commits prove that a setting is in force; one is ended by it while it waits."""
+    primary.words.allow(floor=REMOTE_FLUSH)
+    primary.configure(**NOBODY)
+    connection = primary.connect()
+    connection.execute("SET pgkeel.floor_exempt = on")
+    connection.execute("SET synchronous_commit = local")
+    assert primary.begin_on(connection, "INSERT INTO t VALUES (1)").end().error is None
+    connection.execute("SET synchronous_commit = on")
+    statement = primary.begin_on(connection, "INSERT INTO t VALUES (2)")
+    primary.wait_until_waiting(statement)
+    primary.run(f"SELECT pg_terminate_backend({statement.pid})")
+    statement.end()
+    primary.configure()
+
+
+def test_no_ordinary_role_is_the_agent(primary):
+    primary.run("DROP ROLE IF EXISTS batch; CREATE ROLE batch LOGIN")
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        primary.run("SET pgkeel.floor_exempt = on", user="batch")
+    primary.run("DROP ROLE batch")
+
+
 def test_a_role_cannot_exempt_itself(primary):
     primary.run("DROP ROLE IF EXISTS batch; CREATE ROLE batch LOGIN")
     with pytest.raises(psycopg.errors.CantChangeRuntimeParam):

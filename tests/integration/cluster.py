@@ -86,7 +86,9 @@ class Cluster:
 
     def create_ledger(self, node):
         wait_for(node.is_admin_primary, 60, "the first node leads", self.describe)
-        node.admin(f"CREATE ROLE auditor LOGIN PASSWORD '{self.password}' IN ROLE pg_monitor")
+        # A primary that is not confirmed yet refuses every commit.
+        create = f"CREATE ROLE auditor LOGIN PASSWORD '{self.password}' IN ROLE pg_monitor"
+        wait_for(lambda: node.admin(create) is not None, 30, "the first node's fence opens", self.describe)
         node.admin("CREATE DATABASE audit OWNER auditor")
         wait_for(lambda: node.sql(auditing.CREATE) == [], 30, "the ledger's table", self.describe)
 

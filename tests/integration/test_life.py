@@ -222,7 +222,7 @@ def test_status_for_people_and_programs(shop):
     primary = shop.wait_whole()
     for node in shop.nodes:
         text = node.ok("status")
-        assert primary.name in text and "degraded (extension not loaded)" in text, text
+        assert primary.name in text and "fence      full" in text, text
         assert json.loads(node.ok("status", "--json"))["leader"] == primary.name
         assert all(other.name in node.ok("topology") for other in shop.nodes)
         assert node.ok("history").strip()
