@@ -54,6 +54,16 @@ class ActAs {
     bool acts_ = false;
 };
 
+// Before the fault, not after it.
+Done check_page(std::string const& path) {
+    if (path.empty()) return {};
+    std::error_code error;
+    auto const folder = std::filesystem::absolute(path, error).parent_path();
+    if (::access(folder.c_str(), W_OK) == 0 && !std::filesystem::is_directory(path, error)) return {};
+    return stop(kUsage, Code::invalid, fmt::format("--html {}: cannot be written", path),
+                "name a file in a directory that exists and that you may write to");
+}
+
 Done check_words(DrillOptions const& options) {
     if (!options.target.empty() && options.fault != Fault::switchover)
         return stop(kUsage, Code::invalid,
@@ -66,11 +76,7 @@ Done check_words(DrillOptions const& options) {
     if (!options.html.empty() && options.dry_run)
         return stop(kUsage, Code::invalid, "--html is for the report of a drill, and --dry-run makes none",
                     "leave one of them out");
-    auto const folder = std::filesystem::absolute(options.html).parent_path();
-    if (!options.html.empty() && (::access(folder.c_str(), W_OK) != 0 || std::filesystem::is_directory(options.html)))
-        return stop(kUsage, Code::invalid, fmt::format("--html {}: cannot be written", options.html),
-                    "name a file in a directory that exists and that you may write to");
-    return {};
+    return check_page(options.html);
 }
 
 Answer<std::vector<Eye>> eyes_of(config::NodeConfig const& config, cluster::ClusterStatus const& status) {
