@@ -78,23 +78,25 @@ void judge(Report& report, bool interrupted) {
 
 }  // namespace
 
-void see(Sightings& sightings, std::map<std::string, cluster::ClusterStatus> const& seen,
-         cluster::ClusterStatus const& before, Fault fault, Instant now) {
-    bool whole = false;
-    for (auto const& [name, status] : seen) {
+void see(Sightings& sightings, std::map<std::string, Heard> const& seen, cluster::ClusterStatus const& before,
+         Fault fault) {
+    std::optional<Instant> whole;
+    auto const first = [](std::optional<Instant>& out, bool is_so, Instant at) {
+        if (is_so && !out) out = at;
+    };
+    for (auto const& [name, heard] : seen) {
+        auto const& status = heard.status;
         bool const newer = status.epoch > before.epoch;
         bool const reigns = status.phase == cluster::Phase::stable && status.leader_alive && !status.leader.empty();
-        if (!sightings.noticed && (newer || !reigns || (fault == Fault::switchover && !status.handover.empty())))
-            sightings.noticed = now;
-        if (newer && !sightings.epoch_taken) sightings.epoch_taken = now;
-        if (newer && reigns && status.leader == name && !sightings.promoted) sightings.promoted = now;
+        bool const handover = fault == Fault::switchover && !status.handover.empty();
+        first(sightings.noticed, newer || !reigns || handover, heard.at);
+        first(sightings.epoch_taken, newer, heard.at);
         // The leader's word. An agent that died may be back in the reign that it left.
-        if (status.leader == name && (newer || fault == Fault::agent) && not_whole(status).empty()) whole = true;
+        if (status.leader != name) continue;
+        first(sightings.promoted, newer && reigns, heard.at);
+        if ((newer || fault == Fault::agent) && not_whole(status).empty()) whole = heard.at;
     }
-    if (!whole)
-        sightings.whole.reset();
-    else if (!sightings.whole)
-        sightings.whole = now;
+    if (!whole || !sightings.whole) sightings.whole = whole;
 }
 
 void conclude(Report& report, Recorded const& recorded) {

@@ -57,10 +57,10 @@ BOOST_DESCRIBE_STRUCT(Report, (),
 struct Sightings {
     std::optional<Instant> noticed, epoch_taken, promoted, whole;
 };
-// Takes in what all agents said at `now`; `before` is the status before the fault. `whole` is taken back when the
+// Takes in what all agents said last; `before` is the status before the fault. `whole` is taken back when the
 // cluster is not whole any more.
-void see(Sightings& sightings, std::map<std::string, cluster::ClusterStatus> const& seen,
-         cluster::ClusterStatus const& before, Fault fault, Instant now);
+void see(Sightings& sightings, std::map<std::string, Heard> const& seen, cluster::ClusterStatus const& before,
+         Fault fault);
 
 // What was recorded while it ran.
 struct Recorded {

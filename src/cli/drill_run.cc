@@ -38,7 +38,7 @@ Run::Run(runtime::Io& io, Setup setup)
 
 cluster::ClusterStatus const* Run::told() const {
     if (auto const* leader = watch_.of_leader()) return leader;
-    return watch_.seen().empty() ? nullptr : &watch_.seen().begin()->second;
+    return watch_.seen().empty() ? nullptr : &watch_.seen().begin()->second.status;
 }
 
 runtime::Task<void> Run::perform() {
@@ -136,7 +136,7 @@ runtime::Task<void> Run::watch_recovery() {
         co_await watch_.look();
         auto const now = runtime::boot_now();
         auto& seen = recorded_.sightings;
-        see(seen, watch_.seen(), setup_.before, setup_.order.fault, now);
+        see(seen, watch_.seen(), setup_.before, setup_.order.fault);
         if (!written && seen.promoted && load_.last_write() > *seen.promoted) {
             written = true;
             watch_.say(kTeller, "writes are acknowledged again");

@@ -21,13 +21,12 @@ Result<Connection> open_primary(Site const& site) {
     auto connection = connect_to_primary(site.traffic, primary);
     if (connection) return connection;
     auto error = std::move(connection).error();
-    if (error.code == Code::denied)
-        error.mend = site.administrator
-                         ? "run it as root or as the node's user; pg_hba.conf must have pgkeel's lines first"
-                         : fmt::format(
-                               "{} must be let in by pg_hba.conf on every member; its password may be in the file "
-                               "that PGPASSFILE names",
-                               site.role);
+    error.mend =
+        site.administrator
+            ? "pg_hba.conf must have the lines of pgkeel first on every member; else pgkeel status"
+            : fmt::format(
+                  "{} must be let in by pg_hba.conf on every member; PGPASSFILE may name a file with its password",
+                  site.role);
     return fail(std::move(error));
 }
 

@@ -187,13 +187,13 @@ Instant at(int ms) { return Instant{} + std::chrono::hours(1) + std::chrono::mil
 TEST(Sightings, AreTheFirstOfEachAndWholenessMustLast) {
     auto const before = whole();
     Sightings seen;
-    see(seen, {{"anna", before}, {"bela", before}}, before, Fault::postmaster, at(10));
+    see(seen, {{"anna", {before, at(10)}}, {"bela", {before, at(10)}}}, before, Fault::postmaster);
     EXPECT_FALSE(seen.noticed);
     EXPECT_FALSE(seen.whole) << "that is the reign before the fault";
     auto electing = before;
     electing.phase = cluster::Phase::revoking;
     electing.epoch = Epoch{5};
-    see(seen, {{"bela", electing}}, before, Fault::postmaster, at(20));
+    see(seen, {{"bela", {electing, at(20)}}}, before, Fault::postmaster);
     EXPECT_EQ(seen.noticed, at(20));
     EXPECT_EQ(seen.epoch_taken, at(20));
     auto led = whole();
@@ -201,23 +201,23 @@ TEST(Sightings, AreTheFirstOfEachAndWholenessMustLast) {
     led.leader = "bela";
     named(led, "bela").streaming = false;
     named(led, "anna").healthy = false;
-    see(seen, {{"cleo", led}}, before, Fault::postmaster, at(30));
+    see(seen, {{"cleo", {led, at(30)}}}, before, Fault::postmaster);
     EXPECT_FALSE(seen.promoted) << "only the leader itself knows that it reigns";
-    see(seen, {{"bela", led}}, before, Fault::postmaster, at(40));
+    see(seen, {{"bela", {led, at(40)}}}, before, Fault::postmaster);
     EXPECT_EQ(seen.promoted, at(40));
     EXPECT_FALSE(seen.whole);
     named(led, "anna").healthy = named(led, "anna").streaming = named(led, "anna").in_sync_set = true;
-    see(seen, {{"bela", led}}, before, Fault::postmaster, at(50));
+    see(seen, {{"bela", {led, at(50)}}}, before, Fault::postmaster);
     EXPECT_EQ(seen.whole, at(50));
-    see(seen, {{"bela", led}}, before, Fault::postmaster, at(60));
+    see(seen, {{"bela", {led, at(60)}}}, before, Fault::postmaster);
     EXPECT_EQ(seen.whole, at(50));
-    see(seen, {{"bela", electing}}, before, Fault::postmaster, at(70));
+    see(seen, {{"bela", {electing, at(70)}}}, before, Fault::postmaster);
     EXPECT_FALSE(seen.whole);
 }
 
 TEST(Sightings, AnAgentMayComeBackIntoItsOwnReign) {
     Sightings seen;
-    see(seen, {{"anna", whole()}}, whole(), Fault::agent, at(10));
+    see(seen, {{"anna", {whole(), at(10)}}}, whole(), Fault::agent);
     EXPECT_EQ(seen.whole, at(10));
     EXPECT_FALSE(seen.epoch_taken);
 }

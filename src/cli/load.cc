@@ -47,17 +47,17 @@ Result<Connection> connect(Traffic const& traffic, Endpoint const& place, std::s
 }
 
 Result<Connection> connect_to_primary(Traffic const& traffic, Endpoint& primary) {
-    Error why{Code::unavailable, "no node accepts writes"};
+    // Each with its reason: a login may be refused everywhere.
+    std::string why = "no node accepts writes";
     for (auto const& place : traffic.nodes) {
         auto connection = connect(traffic, place, "read-write");
         if (connection) {
             primary = place;
             return connection;
         }
-        // Nobody to be found is said as such; a login that is refused everywhere has a reason to be told.
-        if (connection.error().code == Code::denied) why = std::move(connection.error());
+        why += "\n  " + connection.error().text;
     }
-    return fail(std::move(why));
+    return fail(Code::unavailable, std::move(why));
 }
 
 Outage longest_outage(std::vector<Instant> const& moments, Instant from) {

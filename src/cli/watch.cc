@@ -34,7 +34,7 @@ runtime::Task<void> Watch::ask(Eye const& eye) {
         bool const known = own != status->members.end();
         auto const state = known ? boost::describe::enum_to_string(own->state, "?") : "not a member";
         line = fmt::format("{}: {}", state, status->reason);
-        seen_[eye.name] = *status;
+        seen_[eye.name] = {*status, runtime::boot_now()};
     } else if (seen_.erase(eye.name) != 0) {
         line = "does not answer";
     }
@@ -56,11 +56,12 @@ runtime::Task<void> Watch::keep_looking(Duration pause) {
 
 cluster::ClusterStatus const* Watch::of(std::string const& name) const {
     auto const found = seen_.find(name);
-    return found == seen_.end() ? nullptr : &found->second;
+    return found == seen_.end() ? nullptr : &found->second.status;
 }
 
 cluster::ClusterStatus const* Watch::of_leader() const {
-    for (auto const& [name, status] : seen_) {
+    for (auto const& [name, heard] : seen_) {
+        auto const& status = heard.status;
         if (status.leader == name && status.leader_alive && status.phase == cluster::Phase::stable) return &status;
     }
     return nullptr;

@@ -24,6 +24,12 @@ struct Eye {
     runtime::HttpTarget target;
 };
 
+// What an agent said, and when its answer came.
+struct Heard {
+    cluster::ClusterStatus status;
+    Instant at;
+};
+
 class Watch {
   public:
     // Lines go to `out`.
@@ -47,7 +53,7 @@ class Watch {
     // A leader, and `standbys` others that stream and are in the sync set.
     bool is_whole(std::size_t standbys) const;
     // The newest reports of all agents that answer, by the names of their nodes.
-    std::map<std::string, cluster::ClusterStatus> const& seen() const { return seen_; }
+    std::map<std::string, Heard> const& seen() const { return seen_; }
     std::vector<Moment> const& moments() const { return moments_; }
 
   private:
@@ -57,7 +63,7 @@ class Watch {
     std::FILE* out_;
     Instant zero_;
     bool aloud_ = false;
-    std::map<std::string, cluster::ClusterStatus> seen_;
+    std::map<std::string, Heard> seen_;
     std::map<std::string, std::string> said_;
     std::vector<Moment> moments_;
 };
