@@ -210,6 +210,28 @@ def test_a_schema_that_no_drill_made_is_left_alone(shop):
     primary.admin("DROP SCHEMA pgkeel_drill")
 
 
+def test_one_drill_at_a_time_and_a_dead_one_is_cleared_away(shop):
+    """A drill that is killed leaves its schema; the next one knows it by its comment and drops it."""
+    primary = shop.primary()
+    first = subprocess.Popen(primary.command("drill", "--dir", primary.directory, "--yes", "--json"),
+                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert "schema pgkeel_drill is made" in first.stderr.readline()
+    second = drill(primary, "--dry-run")
+    first.kill()
+    first.communicate()
+    assert second.returncode == 3 and "another drill is under way" in second.stdout, second.stdout
+    assert shop.primary() is primary and schemas(shop) == "1", "it was killed before its fault"
+
+    def gone():
+        if drill(primary, "--dry-run").returncode != 0:
+            raise NotYet("its sessions have not ended")
+        return True
+
+    wait_for(gone, 30, "the dead drill's sessions have ended", shop.describe)
+    assert schemas(shop) == "1", "a dry run clears nothing away"
+    check_good(shop, drill(primary, "--yes", "--json"), "switchover", primary.name)
+
+
 def test_ctrl_c_ends_it_and_takes_the_schema_away(shop):
     """Before the fault nothing has happened; behind it, what was seen until then is reported."""
     primary = shop.primary()
