@@ -26,6 +26,7 @@ void add_commands(Commands& commands) {
     add_status(commands);
     add_history(commands);
     add_switchover(commands);
+    add_drill(commands);
     add_failover(commands);
     add_pause(commands);
     add_restart(commands);

@@ -69,6 +69,7 @@ class Commands {
 };
 
 void add_demo(Commands& commands);
+void add_drill(Commands& commands);
 void add_init(Commands& commands);
 void add_join(Commands& commands);  // and witness
 void add_leave(Commands& commands);

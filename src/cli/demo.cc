@@ -11,9 +11,8 @@
 
 #include "cli/cli.h"
 #include "cli/demo_play.h"
+#include "cli/until_signal.h"
 #include "runtime/files.h"
-#include "runtime/scope.h"
-#include "runtime/signals.h"
 
 namespace keel::cli {
 
@@ -52,35 +51,18 @@ Result<std::string> make_directory(std::string const& wanted) {
     return path;
 }
 
-// Returns what perform() said; a signal ends it in between. The scope's end cancels whatever still runs.
-Result<Status> perform_until_signal(runtime::Io& io, demo::Play& play, bool stay) {
+// Returns what perform() said; a signal ends it in between.
+Result<Status> perform(runtime::Io& io, demo::Play& play, bool stay) {
     std::optional<Status> result;
-    bool interrupted = false;
-    runtime::Signals signals(io);
-    runtime::Event over(io);
-    runtime::Scope scope(io);
-    scope.spawn("signals", [&]() -> runtime::Task<void> {
-        co_await signals.next();
-        interrupted = true;
-        over.notify();
-    });
-    scope.spawn("play", [&]() -> runtime::Task<void> {
+    bool const interrupted = run_until_signal(io, [&]() -> runtime::Task<void> {
         result = co_await play.perform();
-        if (*result && stay)
+        if (*result && stay) {
             fmt::print("{}", play.directions());
-        else
-            over.notify();
-        std::fflush(stdout);
+            std::fflush(stdout);
+            runtime::Event never(io);
+            co_await never.wait();  // for the signal
+        }
     });
-    runtime::asio::co_spawn(
-        io,
-        [&]() -> runtime::Task<void> {
-            co_await over.wait();
-            co_await scope.close();
-            io.stop();  // the nodes still run, and their Child objects wait for their end
-        },
-        runtime::asio::detached);
-    io.run();
     if (result) return *result;
     return fail(Code::unavailable, interrupted ? "interrupted" : "ended early");
 }
@@ -121,7 +103,7 @@ int run_demo(DemoOptions const& options) {
         return kFailed;
     }
     auto const play = std::make_unique<demo::Play>(io, options, std::move(*nodes), *root);
-    auto const outcome = perform_until_signal(io, *play, options.stay);
+    auto const outcome = perform(io, *play, options.stay);
     play->end();
     int const code = report(outcome, *play, *root);
     bool const keep = outcome.has_value() && code != kDone;

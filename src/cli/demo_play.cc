@@ -21,16 +21,23 @@ Shop shop_at(Nodes const& nodes, std::string const& root) {
     return shop;
 }
 
+std::vector<Eye> eyes_of(Nodes& nodes) {
+    std::vector<Eye> out;
+    for (auto const& machine : nodes.machines())
+        out.push_back({machine.name, runtime::HttpTarget::local(machine.directory + "/run/agent.sock")});
+    return out;
+}
+
 }  // namespace
 
 Play::Play(runtime::Io&, DemoOptions const& options, Nodes nodes, std::string root)
     : options_(options),
       root_(std::move(root)),
       nodes_(std::move(nodes)),
-      watch_(nodes_),
+      watch_(eyes_of(nodes_)),
       worker_("demo"),
       shop_(shop_at(nodes_, root_)),
-      load_(shop_) {}
+      load_(traffic_of(shop_)) {}
 
 runtime::Task<Status> Play::until(std::string what, Duration limit, std::function<bool()> reached) {
     auto const give_up = runtime::boot_now() + limit;

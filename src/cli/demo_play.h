@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cli/cli.h"
+#include "cli/demo_nodes.h"
 #include "cli/demo_report.h"
 #include "runtime/blocking.h"
 

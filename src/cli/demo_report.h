@@ -4,8 +4,8 @@
 #include <optional>
 #include <string>
 
-#include "cli/demo_load.h"
-#include "cli/demo_watch.h"
+#include "cli/demo_shop.h"
+#include "cli/watch.h"
 
 namespace keel::cli::demo {
 
@@ -15,7 +15,7 @@ struct Findings {
     std::string successor;
     std::size_t processes_killed = 0;
     Ledger ledger;
-    Audit audit;
+    ShopAudit audit;
     std::optional<Instant> restarted;
     std::optional<Instant> whole;  // the victim is back in the sync set
     std::string explanation;       // what `pgkeel explain` says

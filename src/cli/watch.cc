@@ -1,4 +1,4 @@
-#include "cli/demo_watch.h"
+#include "cli/watch.h"
 
 #include <fmt/format.h>
 
@@ -6,9 +6,8 @@
 
 #include "base/json.h"
 #include "runtime/clock.h"
-#include "runtime/http.h"
 
-namespace keel::cli::demo {
+namespace keel::cli {
 
 namespace {
 constexpr char const* kStatusPath = "/status";
@@ -17,36 +16,35 @@ constexpr char const* kStatusPath = "/status";
 void Watch::say(std::string const& who, std::string const& text) {
     auto const now = runtime::boot_now();
     if (zero_ == Instant{}) zero_ = now;
-    fmt::print("{:>9.3f} s  {:<5} {}\n", to_seconds(now - zero_), who, text);
-    std::fflush(stdout);
+    fmt::print(out_, "{:>9.3f} s  {:<5} {}\n", to_seconds(now - zero_), who, text);
+    std::fflush(out_);
     moments_.push_back({now, who, text});
 }
 
-runtime::Task<void> Watch::ask(Machine const& machine) {
+runtime::Task<void> Watch::ask(Eye const& eye) {
     runtime::HttpCall call;
     call.path = kStatusPath;
     call.timeout = 200ms;
-    auto const answer =
-        co_await runtime::http_call(runtime::HttpTarget::local(machine.directory + "/run/agent.sock"), call);
+    auto const answer = co_await runtime::http_call(eye.target, call);
     auto const status = answer ? json::read<cluster::ClusterStatus>(answer->body)
                                : Result<cluster::ClusterStatus>(fail(answer.error()));
     std::string line;
     if (status) {
-        auto const own = std::ranges::find(status->members, machine.name, &cluster::MemberStatus::name);
+        auto const own = std::ranges::find(status->members, eye.name, &cluster::MemberStatus::name);
         bool const known = own != status->members.end();
         auto const state = known ? boost::describe::enum_to_string(own->state, "?") : "not a member";
         line = fmt::format("{}: {}", state, status->reason);
-        seen_[machine.name] = *status;
-    } else if (seen_.erase(machine.name) != 0) {
+        seen_[eye.name] = {*status, runtime::boot_now()};
+    } else if (seen_.erase(eye.name) != 0) {
         line = "does not answer";
     }
-    if (line.empty() || said_[machine.name] == line) co_return;
-    said_[machine.name] = line;
-    if (aloud_) say(machine.name, line);
+    if (line.empty() || said_[eye.name] == line) co_return;
+    said_[eye.name] = line;
+    if (aloud_) say(eye.name, line);
 }
 
 runtime::Task<void> Watch::look() {
-    for (auto const& machine : nodes_->machines()) co_await ask(machine);
+    for (auto const& eye : eyes_) co_await ask(eye);
 }
 
 runtime::Task<void> Watch::keep_looking(Duration pause) {
@@ -56,13 +54,14 @@ runtime::Task<void> Watch::keep_looking(Duration pause) {
     }
 }
 
-cluster::ClusterStatus const* Watch::of(std::string const& machine) const {
-    auto const found = seen_.find(machine);
-    return found == seen_.end() ? nullptr : &found->second;
+cluster::ClusterStatus const* Watch::of(std::string const& name) const {
+    auto const found = seen_.find(name);
+    return found == seen_.end() ? nullptr : &found->second.status;
 }
 
 cluster::ClusterStatus const* Watch::of_leader() const {
-    for (auto const& [name, status] : seen_) {
+    for (auto const& [name, heard] : seen_) {
+        auto const& status = heard.status;
         if (status.leader == name && status.leader_alive && status.phase == cluster::Phase::stable) return &status;
     }
     return nullptr;
@@ -77,4 +76,4 @@ bool Watch::is_whole(std::size_t standbys) const {
     return static_cast<std::size_t>(good) == standbys;
 }
 
-}  // namespace keel::cli::demo
+}  // namespace keel::cli
