@@ -1,6 +1,10 @@
-"""Who may do what, and what nobody may see."""
+"""Who may do what, and what nobody may see: hostile objects, roles between nodes, secrets."""
 import re
 
+import psycopg
+import pytest
+
+from network import PORTS
 from waiting import NotYet, wait_for
 
 # Functions that our statements use, and whose results decide who leads.
@@ -74,3 +78,60 @@ def test_hostile_functions_are_not_called(three):
         primary.admin(f"ALTER {of} RESET search_path")
     primary.admin("DROP SCHEMA public CASCADE")
     primary.admin("CREATE SCHEMA public; GRANT USAGE ON SCHEMA public TO PUBLIC")
+
+
+# ---- the roles between nodes ----------------------------------------------------------------------------------------
+
+def must_not(connection, statements):
+    for statement in statements:
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute(statement)
+            pytest.fail(f"{connection.info.user} may: {statement}")
+
+
+FORBIDDEN_TO_ALL = [
+    "SELECT rolpassword FROM pg_authid", "SELECT * FROM pg_shadow", "CREATE ROLE more SUPERUSER",
+    "ALTER ROLE postgres PASSWORD 'x'", "CREATE DATABASE theirs", "ALTER SYSTEM SET work_mem = '1GB'",
+    "SELECT pg_reload_conf()", "SELECT pg_promote()", "SELECT pg_switch_wal()", "SELECT pg_read_file('PG_VERSION')",
+    "SELECT lo_import('/etc/passwd')", "COPY (SELECT 1) TO '/tmp/pgkeel-never'", "COPY (SELECT 1) TO PROGRAM 'true'",
+    "CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE c AS 'x', 'y'", "CREATE EXTENSION pageinspect",
+    "SET SESSION AUTHORIZATION postgres", "SET ROLE postgres", "CREATE TABLE public.theirs (id int)",
+    "SELECT pg_create_physical_replication_slot('theirs')", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+    "WHERE usename = 'postgres'", "SELECT * FROM public.secrets"]
+
+
+def test_roles_between_nodes_may_do_their_work_and_nothing_else(three):
+    """A node's certificate was stolen: what the three roles that it opens may do, tried on the primary."""
+    primary = three.wait_whole()
+    other = three.standbys()[0]
+    primary.admin("CREATE TABLE public.secrets AS SELECT 1 AS id")
+    with primary.connect_as_peer(other, "pgkeel_monitor", dbname="postgres") as monitor:
+        assert monitor.execute("SELECT sum(pg_database_size(oid)) FROM pg_database").fetchone()[0] > 0
+        assert monitor.execute("SELECT count(*) FROM pg_stat_replication WHERE state IS NOT NULL").fetchone()[0] == 2
+        must_not(monitor, [*FORBIDDEN_TO_ALL, "SELECT pg_read_binary_file('PG_VERSION')",
+                           "SELECT pg_stat_file('PG_VERSION', true)"])
+    with primary.connect_as_peer(other, "pgkeel_rewind", dbname="postgres") as rewind:
+        assert rewind.execute("SELECT count(*) FROM pg_ls_dir('.', true, false)").fetchone()[0] > 10
+        assert rewind.execute("SELECT size FROM pg_stat_file('PG_VERSION', true)").fetchone()[0] > 0
+        assert rewind.execute("SELECT pg_read_binary_file('PG_VERSION', 0, 2, true)").fetchone()[0]
+        must_not(rewind, [*FORBIDDEN_TO_ALL, "SELECT pg_ls_waldir()", "SELECT pg_ls_logdir()"])
+    for role, database in [("pgkeel_replicator", "postgres"), ("pgkeel_replicator", "audit"),
+                           ("pgkeel_rewind", "audit"), ("pgkeel_monitor", "audit"), ("postgres", "postgres")]:
+        with pytest.raises(psycopg.OperationalError, match="reject|no pg_hba|authentication failed|no password"):
+            primary.connect_as_peer(other, role, dbname=database).close()
+    # Streaming is what the replicator is for; a logical connection, which could read any database, it gets none.
+    with pytest.raises(psycopg.OperationalError, match="reject|no pg_hba"):
+        primary.connect_as_peer(other, "pgkeel_replicator", dbname="audit", replication="database").close()
+    for role in ("pgkeel_replicator", "pgkeel_rewind", "pgkeel_monitor"):
+        for options in ({"sslmode": "require"}, {"sslmode": "disable"}):
+            with pytest.raises(psycopg.OperationalError):
+                primary.connect(user=role, dbname="postgres", password="", **options).close()
+    assert primary.admin("SELECT count(*) FROM pg_authid WHERE rolname LIKE 'pgkeel%' AND (rolsuper OR rolcreaterole "
+                         "OR rolcreatedb OR rolbypassrls OR rolpassword IS NOT NULL "
+                         "OR rolreplication <> (rolname = 'pgkeel_replicator'))") == "0"
+    assert primary.admin("SELECT string_agg(member::regrole || ' ' || roleid::regrole, ',') FROM pg_auth_members "
+                         "WHERE member::regrole::text LIKE 'pgkeel%'") == "pgkeel_monitor pg_monitor"
+    assert primary.admin("SELECT count(*) FROM pg_proc WHERE has_function_privilege('pgkeel_rewind', oid, 'EXECUTE') "
+                         "AND NOT has_function_privilege('auditor', oid, 'EXECUTE') "
+                         "AND pronamespace = 'pg_catalog'::regnamespace") == "4"
+    primary.admin("DROP TABLE public.secrets")
