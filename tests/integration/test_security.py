@@ -1,10 +1,14 @@
 """Who may do what, and what nobody may see: hostile objects, roles between nodes, secrets."""
+import os
 import re
+import threading
 
 import psycopg
 import pytest
 
+import processes
 from network import PORTS
+from program import run
 from waiting import NotYet, wait_for
 
 # Functions that our statements use, and whose results decide who leads.
@@ -135,3 +139,105 @@ def test_roles_between_nodes_may_do_their_work_and_nothing_else(three):
                          "AND NOT has_function_privilege('auditor', oid, 'EXECUTE') "
                          "AND pronamespace = 'pg_catalog'::regnamespace") == "4"
     primary.admin("DROP TABLE public.secrets")
+
+
+# ---- secrets --------------------------------------------------------------------------------------------------------
+
+class Spy:
+    """Reads, as any process of the machine can or a curious administrator would, what processes were started with."""
+
+    def __init__(self, words, allowed):
+        self.words, self.allowed, self.found, self.seen = words, allowed, set(), set()
+        self.stop = threading.Event()
+        self.thread = threading.Thread(target=self.watch, daemon=True)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop.set()
+        self.thread.join()
+
+    def watch(self):
+        while not self.stop.wait(0.05):
+            for pid in processes.pids():
+                arguments = processes.arguments(pid)
+                try:
+                    environment = (processes.PROC / str(pid) / "environ").read_bytes().decode(errors="replace")
+                except OSError:
+                    environment = ""
+                title = " ".join(arguments)
+                self.seen.add(title)
+                for word in self.words():
+                    if word in title:
+                        self.found.add(f"arguments of {title}")
+                    if word in environment and not self.allowed(arguments):
+                        self.found.add(f"environment of {title}")
+
+
+def secret_of(token):
+    return token.strip().split(".")[-1]
+
+
+def test_no_secret_is_shown_anywhere(own_cluster):
+    """A full life (init, joins by file and by environment, a switchover), watched; then every file is looked into."""
+    cluster = own_cluster(2)
+    anna = cluster["anna"]
+    words = [secret_of(cluster.token)]
+    contact = f"{anna.address}:{PORTS['api']}"
+
+    def is_join(arguments):
+        return len(arguments) > 1 and arguments[1] == "join"
+
+    with Spy(lambda: list(words), is_join) as spy:
+        by_file, token = cluster.add_node(), cluster.fresh_token()
+        words.append(secret_of(token))
+        path = cluster.root / "token"
+        path.write_text(token)
+        path.chmod(0o600)
+        done = run(by_file.command("join", contact, "--token-file", path, *by_file.place_options()), 120)
+        assert done.returncode == 0, done.stderr
+        by_file.start()
+        by_environment, token = cluster.add_node(), cluster.fresh_token()
+        words.append(secret_of(token))
+        done = run(by_environment.command("join", contact, *by_environment.place_options()), 120,
+                   env=os.environ | {"PGKEEL_TOKEN": token})
+        assert done.returncode == 0, done.stderr
+        by_environment.start()
+        cluster.wait_whole(90)
+        anna.ok("switchover", "--yes", seconds=90)
+        cluster.wait_whole(60)
+    assert not spy.found, spy.found
+    assert any("pg_basebackup" in title for title in spy.seen) and any("walsender" in title for title in spy.seen)
+    keys = set()
+    for node in cluster.nodes:
+        for key in (node.directory / "pki").glob("*.key"):
+            keys.add(key.read_text().splitlines()[1])
+    assert len(keys) == 5, "one of each node, and the authority's"
+    for node in cluster.nodes:
+        check_files(node, words, keys)
+
+
+def check_files(node, words, keys):
+    for path in node.directory.rglob("*"):
+        if path.is_symlink() or not path.exists():
+            continue
+        mode = path.stat().st_mode & 0o777
+        if path.is_dir() or path.is_socket():
+            assert not mode & 0o022 or path.is_socket(), f"{path} may be changed by others: {mode:o}"
+            continue
+        assert not mode & 0o022, f"{path} may be changed by others: {mode:o}"
+        text = path.read_bytes().decode("latin-1")
+        for word in words:
+            assert word not in text, f"{path} has a token's secret in it"
+        if "PRIVATE KEY" in text or any(key in text for key in keys):
+            assert path.parent.name == "pki" and path.suffix == ".key" and mode == 0o600, f"{path}: {mode:o}"
+        if mode & 0o007:
+            assert path.name in ("node.toml", "ca.crt", "node.crt"), f"{path} is open to everybody: {mode:o}"
+    assert (node.directory / "data").stat().st_mode & 0o777 == 0o700
+    assert (node.directory / "pki").stat().st_mode & 0o777 == 0o700
+    assert (node.directory / "run" / "agent.sock").stat().st_mode & 0o777 == 0o600
+    own = (node.cluster.root / f"{node.name}.log").read_text(errors="replace")
+    for word in [*words, *keys]:
+        assert word not in own, f"the log of {node.name} has a secret in it"
