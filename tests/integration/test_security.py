@@ -1,4 +1,5 @@
-"""Who may do what, and what nobody may see: hostile objects, roles between nodes, secrets."""
+"""Who may do what, and what nobody may see: hostile objects, roles between nodes, secrets, tokens."""
+import json
 import os
 import re
 import threading
@@ -7,6 +8,7 @@ import psycopg
 import pytest
 
 import processes
+import program
 from network import PORTS
 from program import run
 from waiting import NotYet, wait_for
@@ -241,3 +243,52 @@ def check_files(node, words, keys):
     own = (node.cluster.root / f"{node.name}.log").read_text(errors="replace")
     for word in [*words, *keys]:
         assert word not in own, f"the log of {node.name} has a secret in it"
+
+
+# ---- who may ask for what -------------------------------------------------------------------------------------------
+
+def test_roles_of_access_tokens(three, tmp_path):
+    """A pipeline that may switch over, a dashboard that may look: what each can do from a machine that is no node."""
+    primary = three.wait_whole()
+    host = f"{primary.address}:{PORTS['api']}"
+    files = {}
+    for role in ("read", "operate", "admin"):
+        files[role] = tmp_path / role
+        files[role].write_text(primary.ok("access", "add", f"{role}er", "--role", role, "--bare"))
+        files[role].chmod(0o600)
+
+    def ask(role, *words, **options):
+        """A command with nothing but the token: no node's directory is there."""
+        return run([program.pgkeel(), *words, "--host", host, "--token-file", files[role], "--dir", tmp_path / "none"],
+                   **options)
+
+    for role in files:
+        done = ask(role, "status", "--json")
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["leader"] == primary.name
+    done = ask("read", "pause")
+    assert done.returncode == 1 and "needs the role operate; access token reader has the role read" in done.stderr
+    assert "mend: " in done.stderr
+    for command in (["pause"], ["resume"]):
+        done = ask("operate", *command)
+        assert done.returncode == 0, done.stderr
+    for command in (["config", "set", "spare_grace_s", "61"], ["access", "list"], ["token", "create"],
+                    ["failover", "--accept-data-loss", "--yes"]):
+        done = ask("operate", *command)
+        assert done.returncode != 0 and "needs the role admin" in done.stderr, f"{command}: {done.stdout}{done.stderr}"
+    done = ask("admin", "config", "set", "spare_grace_s", "61")
+    assert done.returncode == 0, done.stderr
+    events = " ".join(event["text"] for event in json.loads(primary.get("/history")[1]))
+    assert "by access token operateer" in events and "by access token adminer" in events, events
+    listed = primary.ok("access", "list")
+    assert "reader" in listed and not any(secret_of(path.read_text()) in listed for path in files.values())
+    done = run([program.pgkeel(), "status", "--host", host, "--dir", tmp_path / "none"],
+               env=os.environ | {"PGKEEL_TOKEN": files["read"].read_text().strip()})
+    assert done.returncode == 0, done.stderr
+    primary.ok("access", "remove", "reader")
+    done = ask("read", "status")
+    assert done.returncode != 0 and "not known here" in done.stderr, done.stderr
+    assert primary.get("/status", "https")[0] == 401 and primary.get("/health", "http")[0] == 200
+    for node in three.nodes:
+        for path in (node.directory / "state").iterdir():
+            assert not any(secret_of(file.read_text()) in path.read_text(errors="replace") for file in files.values())
