@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "postgres/access.h"
+#include "postgres/directory.h"
 #include "postgres/names.h"
 
 namespace keel::postgres {
@@ -125,6 +126,17 @@ TEST(ConnInfo, EveryConnectionOfOursHasItsOwnSearchPath) {
         ASSERT_TRUE(values.contains("options"));
         EXPECT_TRUE(values.at("options").starts_with("-c search_path=pg_catalog ")) << values.at("options");
     }
+}
+
+TEST(Access, OnlyMembersCertificatesAreMapped) {
+    NodeId const a{"0b54e6a2-1111-4222-8333-444455556666"};
+    auto const text = ident_block("postgres", {a});
+    EXPECT_THAT(text, HasSubstr("pgkeel        \"" + a.value + "\"  pgkeel_rewind\n"));
+    EXPECT_EQ(text.find('/'), std::string::npos) << "a pattern would let others of the authority in";
+    EXPECT_THAT(with_ident(place(), {}, ""), HasSubstr(place().id.value)) << "the node itself always";
+    Settings settings;
+    settings.members = {a, {"1b54e6a2-1111-4222-8333-444455556666"}};
+    EXPECT_THAT(with_ident(place(), settings, ""), HasSubstr("\"1b54e6a2-1111-4222-8333-444455556666\""));
 }
 
 TEST(Names, AreReadAsTheyAreWritten) {

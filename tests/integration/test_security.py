@@ -1,4 +1,4 @@
-"""Who may do what, and what nobody may see: hostile objects, roles between nodes, secrets, tokens."""
+"""Who may do what, and what nobody may see: hostile objects, roles between nodes, secrets, tokens, certificates."""
 import json
 import os
 import re
