@@ -6,6 +6,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
+#include "agent/certificates.h"
 #include "agent/errands.h"
 #include "agent/membership.h"
 #include "agent/stopping.h"
@@ -50,7 +51,6 @@ struct Agent {
 
     Task<void> tick_for_ever();
     Task<void> heed_signals();
-    Task<void> move_slots();
     Task<void> collect_orphans();
     Task<void> end(int code);
     void stop_with(int code, std::string why);
@@ -78,6 +78,7 @@ struct Agent {
     std::unique_ptr<Membership> membership;
     runtime::HttpHandler handler;
     std::unique_ptr<runtime::HttpServer> http;
+    std::unique_ptr<Certificates> certificates;
     std::unique_ptr<Ending> ending;
     int signals_seen = 0;
     int exit_code = 0;
@@ -107,6 +108,9 @@ Status Agent::build_channel() {
             driver->receive(from, body);
         else if (topic == peer::Topic::store && store.embedded != nullptr)
             store.embedded->receive(from, body);
+    };
+    callbacks.on_call = [this](NodeId from, std::string method, std::string argument) {
+        return certificates->answer(std::move(from), std::move(method), std::move(argument));
     };
     callbacks.is_member = [this](NodeId const& id) { return membership->contains(id); };
     callbacks.on_link = [this](NodeId const& peer, bool up) {
@@ -189,6 +193,9 @@ Status Agent::build(MakeHandler const& make_handler) {
     Desk::Parts parts{driver.get(), store.store.get(), supervisor.get(), &prepared, [this] { return reload(); }, fence};
     desk = std::make_unique<Desk>(config, std::move(parts));
     KEEL_CHECK(build_http(make_handler));
+    certificates = std::make_unique<Certificates>(
+        io, Certificates::Parts{&prepared, driver.get(), channel.get(), http.get(), server.get(), desk->pki()});
+    (void)apply_settings();  // of the last known record; what is wrong with them is said when the record is learnt
     if (prepared.known) channel->set_peers(membership->adopt(*prepared.known));
     return {};
 }
@@ -215,7 +222,9 @@ Status Agent::apply_settings() {
     settings.node = config.postgres.parameters;
     settings.clone_rate_kbytes_max = config.postgres.clone_rate_kbytes_max;
     settings.extension = postgres::find_extension(prepared.place->binaries);
-    if (auto const& record = driver->node().record()) {
+    auto const& learnt = driver->node().record();
+    if (auto const& record = learnt ? learnt : prepared.known) {
+        for (auto const& [id, unused] : record->members) settings.members.insert(id);
         settings.cluster = record->settings.postgres;
         auto const own = record->members.find(prepared.identity.node);
         if (own != record->members.end()) settings.delayed_s = own->second.tags.delayed_s;
@@ -261,6 +270,7 @@ Result<std::string> Agent::reload() {
         config.postgres = before;
         return fail(status.error());
     }
+    certificates->look_now();
     config.log = next.log;
     KEEL_CHECK(set_up_log(config));
     if (supervisor) {
@@ -279,17 +289,6 @@ Task<void> Agent::tick_for_ever() {
     for (;;) {
         driver->tick();
         co_await runtime::sleep_for(driver->timing().heartbeat / 4);
-    }
-}
-
-Task<void> Agent::move_slots() {
-    for (;;) {
-        co_await runtime::sleep_for(5s);
-        auto const& node = driver->node();
-        if (node.observation().server != cluster::Server::recovery) continue;
-        std::map<NodeId, Lsn> flushed;
-        for (auto const& [id, peer] : node.peers()) flushed[id] = peer.last.flush;
-        supervisor->advance_slots(std::move(flushed));
     }
 }
 
@@ -353,8 +352,10 @@ void Agent::begin() {
     scope.supervise("tick", [this] { return tick_for_ever(); });
     scope.supervise("orphans", [this] { return collect_orphans(); });
     scope.supervise("phases", [this] { return record_phases(*desk, *driver); });
+    scope.supervise("certificate", [this] { return certificates->keep_own(); });
     if (!supervisor) return;
-    scope.supervise("slots", [this] { return move_slots(); });
+    scope.supervise("members", [this] { return certificates->keep_members(); });
+    scope.supervise("slots", [this] { return move_slots(*driver, *supervisor); });
     scope.supervise("errands", [this] { return do_errands(*desk, *driver, *supervisor, *prepared.place); });
     supervisor->begin();
 }

@@ -46,6 +46,8 @@ cluster::Sight Desk::look() const {
     sight.name = config_.name;
     sight.clock = {runtime::boot_now(), runtime::unix_ms_now()};
     sight.record = node.record();
+    if (auto const until = runtime::expires_unix_ms(parts_.prepared->tls.own.certificate))
+        sight.certificate_until_unix_ms = *until;
     sight.opinion = node.opinion();
     sight.peers = node.peers();
     sight.seen = node.observation();
@@ -101,12 +103,16 @@ std::vector<Finding> Desk::local_findings() const {
     std::vector<Finding> out;
     auto const config = load_config(config_.directory);
     out.push_back(finding(config ? Status{} : Status(fail(config.error())), "node.toml", "no problem"));
-    auto const expires = runtime::expires_unix_ms(parts_.prepared->tls.own.certificate);
-    if (expires) {
-        auto const days = (*expires - runtime::unix_ms_now()) / 86'400'000;
-        out.push_back(
-            {days > 30, "certificate", fmt::format("valid for {} days", days),
-             days > 30 ? "" : "issue a new one: pgkeel join again, or ask the holder of the authority's key"});
+    if (auto const validity = runtime::validity(parts_.prepared->tls.own.certificate)) {
+        constexpr std::int64_t kDayMs = 86'400'000;
+        auto const now = runtime::unix_ms_now();
+        auto const days = (validity->until_unix_ms - now) / kDayMs;
+        // It renews itself; that it has not done so for a week needs somebody to look.
+        bool const good = days > 30 && !runtime::is_renewal_due(*validity, now - 7 * kDayMs);
+        out.push_back({good, "certificate", fmt::format("valid for {} days", days),
+                       good ? ""
+                            : "it should have been renewed by itself: the lines \"certificate\" of this node's log say "
+                              "why not; a data node must run"});
     }
     if (auto const free = runtime::free_bytes(config_.directory)) {
         bool const enough = *free > (1ULL << 30U);

@@ -80,6 +80,17 @@ Task<void> do_errands(Desk& desk, Driver& driver, Supervisor& supervisor, postgr
     }
 }
 
+Task<void> move_slots(Driver const& driver, Supervisor& supervisor) {
+    for (;;) {
+        co_await runtime::sleep_for(5s);
+        auto const& node = driver.node();
+        if (node.observation().server != cluster::Server::recovery) continue;
+        std::map<NodeId, Lsn> flushed;
+        for (auto const& [id, peer] : node.peers()) flushed[id] = peer.last.flush;
+        supervisor.advance_slots(std::move(flushed));
+    }
+}
+
 Task<void> record_phases(Desk& desk, Driver& driver) {
     for (;;) {
         co_await runtime::sleep_for(1s);

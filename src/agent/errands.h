@@ -13,4 +13,7 @@ runtime::Task<void> do_errands(Desk& desk, Driver& driver, Supervisor& superviso
 // Writes the phases of a change of leader that this node has won into the record's history.
 runtime::Task<void> record_phases(Desk& desk, Driver& driver);
 
+// On a standby: the slots that it keeps for the others follow them.
+runtime::Task<void> move_slots(Driver const& driver, Supervisor& supervisor);
+
 }  // namespace keel::agent

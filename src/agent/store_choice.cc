@@ -1,5 +1,7 @@
 #include "agent/store_choice.h"
 
+#include <sys/stat.h>
+
 #include "consensus/etcd.h"
 #include "runtime/blocking.h"
 #include "runtime/clock.h"
@@ -49,6 +51,10 @@ Result<ChosenStore> open_embedded(config::NodeConfig const& config, NodeIdentity
 // The first line of a file that nobody else may read.
 Result<Secret> read_password(std::string const& path) {
     if (path.empty()) return Secret{};
+    struct stat seen{};
+    if (::stat(path.c_str(), &seen) == 0 && (seen.st_mode & 007) != 0)
+        return fail(Code::denied, path + ": a password that everybody on the machine may read is not used",
+                    "chmod 0600 it, and change the password if others could have read it");
     KEEL_TRY(auto text, runtime::read_file(path, 4096));
     return Secret(text.substr(0, text.find('\n')));
 }

@@ -34,6 +34,7 @@ void add_commands(Commands& commands) {
     add_config(commands);
     add_tag(commands);
     add_token(commands);
+    add_access(commands);
     add_leave(commands);
     add_doctor(commands);
 }
@@ -95,8 +96,11 @@ CLI::App& Commands::add(std::string const& name, std::string const& about) { ret
 
 CLI::App& Commands::add_below(CLI::App& parent, std::string const& name, std::string const& about) {
     auto& command = with_directory(*parent.add_subcommand(name, about));
-    command.add_option("--host", reach_.host,
-                       "Ask the node at HOST[:8008] instead of the local one, with the certificate in --dir");
+    command.add_option(
+        "--host", reach_.host,
+        "Ask the node at HOST[:8008] instead of the local one, with the certificate in --dir or an access token");
+    command.add_option("--token-file", reach_.token_file,
+                       "With --host: a file with an access token (- for standard input); else PGKEEL_TOKEN if set");
     return command;
 }
 

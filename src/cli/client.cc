@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "agent/local_state.h"
+#include "cli/token_text.h"
 #include "postgres/place.h"
 #include "runtime/files.h"
 
@@ -62,6 +63,9 @@ Failure refusal_of(int status, std::string const& body) {
 
 Answer<Agent> Agent::find(Reach const& reach) {
     if (reach.host.empty()) {
+        if (!reach.token_file.empty())
+            return stop(kUsage, Code::invalid, "--token-file is for --host: the local agent needs no token",
+                        "name the node with --host, or leave --token-file out");
         auto const socket = reach.directory + "/run/agent.sock";
         return Agent(runtime::HttpTarget::local(socket), "the agent on " + socket,
                      mend_for_socket(reach.directory, socket));
@@ -70,14 +74,26 @@ Answer<Agent> Agent::find(Reach const& reach) {
     if (at.host.empty())
         return stop(kUsage, Code::invalid, fmt::format("--host {}: not HOST or HOST:PORT", reach.host),
                     "as in --host 10.0.0.1 or --host [fd00::1]:8008");
+    auto const agent_at = [&](runtime::TlsContext tls) {
+        return Agent(runtime::HttpTarget::secure(at.host, at.port, std::move(tls)),
+                     "the agent at " + config::host_port(at.host, at.port),
+                     "is the node running there, and is the API's port open?");
+    };
+    KEEL_TRY(auto token, read_access_token(reach.token_file));
+    if (!token.text.empty()) {
+        KEEL_TRY(auto pinned, runtime::client_pinned(token.authority_fingerprint));
+        auto agent = agent_at(std::move(pinned));
+        agent.token_ = std::move(token.text);
+        return agent;
+    }
     auto identity = runtime::load_identity(reach.directory + "/pki");
     if (!identity)
-        return stop(kUsage, identity.error().code, "--host needs this cluster's certificate: " + identity.error().text,
-                    "run it on a node of the cluster, as root or the node's user, with --dir for its directory");
+        return stop(kUsage, identity.error().code,
+                    "--host needs this cluster's certificate or an access token: " + identity.error().text,
+                    "run it on a node of the cluster, as root or the node's user, with --dir for its directory; "
+                    "elsewhere with --token-file and what `pgkeel access add` printed");
     KEEL_TRY(auto tls, runtime::client_mutual(*identity));
-    return Agent(runtime::HttpTarget::secure(at.host, at.port, std::move(tls)),
-                 "the agent at " + config::host_port(at.host, at.port),
-                 "is the node running there, and is the API's port open?");
+    return agent_at(std::move(tls));
 }
 
 Answer<bool> Agent::counts_member(std::string const& directory, std::string const& api, std::string const& name) {
@@ -103,6 +119,7 @@ Answer<std::string> Agent::send(std::string const& method, std::string const& pa
     request.path = path;
     request.body = std::move(body);
     request.timeout = limit;
+    if (!token_.empty()) request.headers["Authorization"] = "Bearer " + token_.reveal();
     if (!request.body.empty()) request.headers["Content-Type"] = "application/json";
     auto answer = call(target_, std::move(request));
     if (!answer) {

@@ -1,4 +1,5 @@
-// How commands reach an agent: its Unix socket, or HTTPS with the cluster's certificate of this node.
+// How commands reach an agent: its Unix socket, or HTTPS with this node's certificate or an access
+// token.
 #pragma once
 
 #include <string>
@@ -57,6 +58,7 @@ class Agent {
     }
 
     runtime::HttpTarget target_;
+    Secret token_;  // of access; empty: the socket or the certificate says who asks
     std::string where_;
     std::string mend_;  // when it cannot be reached
 };

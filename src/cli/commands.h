@@ -35,7 +35,8 @@ inline std::unexpected<Failure> stop(int exit_code, Code code, std::string text,
 // Which node a command speaks to.
 struct Reach {
     std::string directory = config::kDirectory;
-    std::string host;  // empty: the local agent of `directory`
+    std::string host;             // empty: the local agent of `directory`
+    std::string token_file = {};  // with `host`: an access token instead of the certificate in `directory`
 };
 
 // What every command is given while the command line is put together; it lives as long as that.
@@ -84,6 +85,7 @@ void add_reinit(Commands& commands);
 void add_config(Commands& commands);
 void add_tag(Commands& commands);
 void add_token(Commands& commands);
+void add_access(Commands& commands);
 void add_doctor(Commands& commands);
 
 }  // namespace keel::cli

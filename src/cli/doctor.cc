@@ -36,8 +36,11 @@ Finding check_certificate(std::string const& directory) {
     auto const expires = runtime::expires_unix_ms(identity->own.certificate);
     if (!expires) return bad("certificate", expires.error());
     auto const days = (*expires - runtime::unix_ms_now()) / kDayMs;
-    return {days > 30, "certificate", fmt::format("valid for {} days", days),
-            days > 30 ? "" : "let this node leave and join again before it ends"};
+    return {
+        days > 30, "certificate", fmt::format("valid for {} days", days),
+        days > 30
+            ? ""
+            : "start the node: it renews its certificate by itself; one that has ended needs pgkeel leave and join"};
 }
 
 Finding check_space(std::string const& directory) {

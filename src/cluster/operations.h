@@ -77,4 +77,10 @@ Status consume_token(Record& record, std::string const& sha256, Kind kind, Calle
 // Drops expired tokens.
 void sweep_tokens(Record& record, std::int64_t unix_ms);
 
+// ---- access tokens: likewise ----------------------------------------------------------------------------------------
+Status add_access(Record& record, Access const& access, Caller const& caller);
+Status remove_access(Record& record, std::string const& name, Caller const& caller);
+// Whose secret has this hash; compared in constant time. denied: nobody's, or expired.
+Result<Access> find_access(Record const& record, std::string_view sha256, std::int64_t unix_ms);
+
 }  // namespace keel::cluster

@@ -311,5 +311,35 @@ TEST(Operations, tokens_and_errands_survive_the_codec) {
     EXPECT_EQ(back->errands.at({"b"}).work, Work::reinit);
 }
 
+TEST(Access, IsMadeFoundAndRemovedAndTheHistorySaysByWhom) {
+    Record record = cluster();
+    Access const ci{"ci", std::string(64, '1'), Role::operate, 2'000'000, "an operator"};
+    ASSERT_TRUE(add_access(record, ci, kCaller));
+    EXPECT_EQ(record.history.back().text, "access token ci with role operate made, by an operator");
+    EXPECT_EQ(add_access(record, ci, kCaller).error().code, Code::conflict);
+    EXPECT_EQ(find_access(record, std::string(64, '1'), 1'999'999)->role, Role::operate);
+    EXPECT_EQ(find_access(record, std::string(64, '1'), 2'000'000).error().text, "access token ci has expired");
+    EXPECT_EQ(find_access(record, std::string(64, '2'), 1).error().code, Code::denied);
+    EXPECT_EQ(find_access(record, "", 1).error().code, Code::denied);
+    Caller const later{{"a"}, "anna", 2'000'001};
+    EXPECT_TRUE(add_access(record, {"ci", std::string(64, '3'), Role::read, 0, "x"}, later))
+        << "an expired one is gone";
+    EXPECT_EQ(record.access.size(), 1U);
+    EXPECT_EQ(remove_access(record, "nobody", later).error().code, Code::not_found);
+    ASSERT_TRUE(remove_access(record, "ci", later));
+    EXPECT_EQ(record.history.back().text, "access token ci removed, by anna");
+    EXPECT_FALSE(find_access(record, std::string(64, '3'), 1));
+}
+
+TEST(Access, ARecordOfAnOlderVersionHasNone) {
+    auto text = encode(cluster());
+    auto const at = text.find("\"access\":[],");
+    ASSERT_NE(at, std::string::npos);
+    text.erase(at, std::string_view("\"access\":[],").size());
+    auto const back = decode_record(text);
+    ASSERT_TRUE(back) << back.error().text;
+    EXPECT_TRUE(back->access.empty());
+}
+
 }  // namespace
 }  // namespace keel::cluster

@@ -25,7 +25,8 @@ Status add_token(Record& record, JoinToken const& token, Caller const& caller) {
                     "take some back: pgkeel token revoke <id>");
     record.tokens.push_back(token);
     note(record, caller.node, caller.unix_ms, "token",
-         fmt::format("join token {} for a {} made", token.id, token.kind == Kind::witness ? "witness" : "data node"));
+         fmt::format("join token {} for a {} made, by {}", token.id,
+                     token.kind == Kind::witness ? "witness" : "data node", caller.who));
     return {};
 }
 
@@ -35,7 +36,7 @@ Status remove_token(Record& record, std::string const& id, Caller const& caller)
         return fail(Code::not_found, fmt::format("there is no token {}", id),
                     "`pgkeel token list` shows the open ones");
     record.tokens.erase(found);
-    note(record, caller.node, caller.unix_ms, "token", "join token " + id + " revoked");
+    note(record, caller.node, caller.unix_ms, "token", fmt::format("join token {} revoked, by {}", id, caller.who));
     return {};
 }
 

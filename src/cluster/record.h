@@ -96,7 +96,7 @@ struct HistoryEvent {
     std::int64_t unix_ms = 0;
     Epoch epoch;
     NodeId node;       // who wrote it
-    std::string kind;  // leader, revoke, appoint, agent, sync, member, voter, mode, pause, setting, loss
+    std::string kind;  // leader, revoke, appoint, agent, sync, member, voter, mode, pause, setting, access, loss
     std::string text;  // one sentence: what and why
 };
 BOOST_DESCRIBE_STRUCT(HistoryEvent, (), (number, unix_ms, epoch, node, kind, text))
@@ -131,6 +131,20 @@ struct JoinToken {
 };
 BOOST_DESCRIBE_STRUCT(JoinToken, (), (id, sha256, kind, expires_unix_ms, uses_left, made_by))
 
+// What somebody who asks through the API may do; each includes the ones before it.
+enum class Role { read, operate, admin };
+BOOST_DESCRIBE_ENUM(Role, read, operate, admin)
+
+// Lets a person or a program that is not on a node ask through the API. The secret is kept as that of a join token.
+struct Access {
+    std::string name;
+    std::string sha256;  // of the secret, lower-case hex
+    Role role = Role::read;
+    std::int64_t expires_unix_ms = 0;  // 0: never
+    std::string made_by;
+};
+BOOST_DESCRIBE_STRUCT(Access, (), (name, sha256, role, expires_unix_ms, made_by))
+
 // Work that an operator asked of one member; its agent does it and takes it off the record.
 enum class Work { restart, reinit };
 BOOST_DESCRIBE_ENUM(Work, restart, reinit)
@@ -161,12 +175,14 @@ struct Record {
     Profile longest_profile = Profile::lan;  // of all that were ever set: a restarted voter may have promised that long
     std::optional<Handover> handover;
     std::vector<JoinToken> tokens;
+    std::vector<Access> access;
     std::map<NodeId, Errand> errands;
     std::vector<HistoryEvent> history;
 };
 BOOST_DESCRIBE_STRUCT(Record, (),
                       (format, cluster_id, name, system_id, revision, epoch, phase, leader, coordinator, paused,
-                       members, voters, sync, lineage, settings, longest_profile, handover, tokens, errands, history))
+                       members, voters, sync, lineage, settings, longest_profile, handover, tokens, access, errands,
+                       history))
 
 std::string encode(Record const& record);
 Result<Record> decode_record(std::string_view text);

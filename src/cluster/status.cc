@@ -234,6 +234,8 @@ ClusterStatus status_of(Sight const& sight) {
     out.store_trouble = sight.store_trouble;
     out.activity = sight.activity;
     out.pending_restart = sight.pending_restart;
+    if (sight.certificate_until_unix_ms != 0)
+        out.certificate_days = (sight.certificate_until_unix_ms - sight.clock.unix_ms) / 86'400'000;
     if (sight.record)
         fill_from_record(out, sight, view_of(sight.self, sight.clock, *sight.record, sight.opinion, sight.peers));
     judge(out);

@@ -15,10 +15,11 @@ struct Sight {
     Opinion opinion;
     std::map<NodeId, PeerSight> peers;
     Observation seen;
-    std::string fence;                         // of the local server: full, or degraded and why; empty: not known
-    std::string store_trouble;                 // why the store does not answer; empty when it does
-    std::string activity;                      // long work with its progress: "clone from bela: 1.2 of 3.0 GB"
-    std::vector<std::string> pending_restart;  // parameters of the local server that wait for a restart
+    std::string fence;                           // of the local server: full, or degraded and why; empty: not known
+    std::string store_trouble;                   // why the store does not answer; empty when it does
+    std::string activity;                        // long work with its progress: "clone from bela: 1.2 of 3.0 GB"
+    std::vector<std::string> pending_restart;    // parameters of the local server that wait for a restart
+    std::int64_t certificate_until_unix_ms = 0;  // of the node; 0: not known
 };
 
 struct MemberStatus {
@@ -80,14 +81,15 @@ struct ClusterStatus {
     std::string store_trouble;
     std::string activity;
     std::vector<std::string> pending_restart;
-    std::vector<MemberStatus> members;  // leader first, then by name
-    std::vector<HistoryEvent> events;   // the last five, oldest first
+    std::optional<std::int64_t> certificate_days;  // that the certificate of the node that tells this is still good
+    std::vector<MemberStatus> members;             // leader first, then by name
+    std::vector<HistoryEvent> events;              // the last five, oldest first
 };
 BOOST_DESCRIBE_STRUCT(ClusterStatus, (),
                       (cluster, cluster_id, self, told_by, unix_ms, member, verdict, health, revision, epoch, phase,
                        leader, leader_alive, mode, quorum, sync, sync_names, profile, paused, blocked, reason, fence,
-                       lease_ms, voters, voters_alive, handover, store_trouble, activity, pending_restart, members,
-                       events))
+                       lease_ms, voters, voters_alive, handover, store_trouble, activity, pending_restart,
+                       certificate_days, members, events))
 
 ClusterStatus status_of(Sight const& sight);
 

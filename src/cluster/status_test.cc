@@ -164,6 +164,13 @@ TEST(StatusText, one_screen_shows_members_roles_and_lag) {
     EXPECT_THAT(render_status(status_of(healthy()), {.colour = true}), HasSubstr("\x1b[32m"));
 }
 
+TEST(StatusText, the_days_of_the_certificate_are_told) {
+    Sight sight = healthy();
+    EXPECT_THAT(render_status(status_of(sight)), Not(HasSubstr("certificate"))) << "not known";
+    sight.certificate_until_unix_ms = sight.clock.unix_ms + 3 * 86'400'000 + 1;
+    EXPECT_THAT(render_status(status_of(sight)), HasSubstr("certificate of anna is good for 3 days"));
+}
+
 TEST(StatusText, the_topology_is_a_tree) {
     Sight sight = healthy();
     auto status = status_of(sight);

@@ -150,6 +150,9 @@ std::string render_status(ClusterStatus const& status, Style style) {
     if (status.paused) line("paused", "no automatic elections and restarts: pgkeel resume");
     if (status.blocked) line("blocked", status.reason);
     line("store", status.store_trouble);
+    if (status.certificate_days)
+        line("identity", fmt::format("certificate of {} is good for {} days and renews itself", status.told_by,
+                                     *status.certificate_days));
     if (!status.pending_restart.empty())
         line("restart", fmt::format("{} wait for one: pgkeel restart", fmt::join(status.pending_restart, ", ")));
     out += '\n' + member_table(status, style);

@@ -29,12 +29,12 @@ std::string hba_block() {
            "local    all,replication  pgkeel_replicator,pgkeel_rewind                      reject\n";
 }
 
-std::string ident_block(std::string const& os_user) {
-    // A node's certificate has its UUID as common name.
-    std::string const uuid = "/^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$";
+std::string ident_block(std::string const& os_user, std::set<NodeId> const& members) {
     std::string out;
-    for (auto const* role : {"pgkeel_replicator", "pgkeel_rewind", "pgkeel_monitor"}) {
-        out += "pgkeel        " + uuid + "  " + role + "\n";
+    // A node's certificate has its UUID as common name.
+    for (auto const& member : members) {
+        for (auto const* role : {"pgkeel_replicator", "pgkeel_rewind", "pgkeel_monitor"})
+            out += "pgkeel        \"" + member.value + "\"  " + role + "\n";
     }
     for (auto const* role : {"postgres", "pgkeel_monitor"}) out += "pgkeel_local  \"" + os_user + "\"  " + role + "\n";
     return out;

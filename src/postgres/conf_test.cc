@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "postgres/access.h"
+#include "postgres/directory.h"
 #include "postgres/names.h"
 
 namespace keel::postgres {
@@ -54,6 +55,7 @@ TEST(Conf, TheConninfoInsideTheFileKeepsItsQuotes) {
     EXPECT_THAT(values["primary_conninfo"], HasSubstr("host='10.0.0.2' port='6543' user='pgkeel_replicator'"));
     EXPECT_THAT(values["primary_conninfo"], HasSubstr("application_name='" + place().id.value + "'"));
     EXPECT_THAT(values["primary_conninfo"], HasSubstr("sslmode='verify-ca'"));
+    EXPECT_THAT(values["primary_conninfo"], HasSubstr("options='-c search_path=pg_catalog "));
     EXPECT_EQ(values["primary_slot_name"], "pgkeel_0b54e6a2_1111_4222_8333_444455556666");
     EXPECT_EQ(values["unix_socket_directories"], "/var/lib/o'node/run");
 }
@@ -116,6 +118,25 @@ TEST(Access, TheBlockComesFirstAndTheUsersLinesStay) {
     EXPECT_LT(moved.find("new\n"), moved.find("local all all trust"));
     EXPECT_EQ(moved.find("pgkeel_rewind"), std::string::npos);
     EXPECT_THAT(hba_block(), HasSubstr("hostssl  replication      pgkeel_replicator"));
+}
+
+TEST(ConnInfo, EveryConnectionOfOursHasItsOwnSearchPath) {
+    for (auto const& info : {local_conninfo(place(), "t"), peer_conninfo(place(), {"10.0.0.2", 1}, "u", "t")}) {
+        std::map<std::string, std::string> const values(info.begin(), info.end());
+        ASSERT_TRUE(values.contains("options"));
+        EXPECT_TRUE(values.at("options").starts_with("-c search_path=pg_catalog ")) << values.at("options");
+    }
+}
+
+TEST(Access, OnlyMembersCertificatesAreMapped) {
+    NodeId const a{"0b54e6a2-1111-4222-8333-444455556666"};
+    auto const text = ident_block("postgres", {a});
+    EXPECT_THAT(text, HasSubstr("pgkeel        \"" + a.value + "\"  pgkeel_rewind\n"));
+    EXPECT_EQ(text.find('/'), std::string::npos) << "a pattern would let others of the authority in";
+    EXPECT_THAT(with_ident(place(), {}, ""), HasSubstr(place().id.value)) << "the node itself always";
+    Settings settings;
+    settings.members = {a, {"1b54e6a2-1111-4222-8333-444455556666"}};
+    EXPECT_THAT(with_ident(place(), settings, ""), HasSubstr("\"1b54e6a2-1111-4222-8333-444455556666\""));
 }
 
 TEST(Names, AreReadAsTheyAreWritten) {

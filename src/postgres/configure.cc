@@ -24,7 +24,48 @@ Status undo_alter_system(Connection& connection, Bound const& bound) {
     return {};
 }
 
+// A change of pg_ident.conf asks nobody who is connected already. client_dn: "/CN=<UUID of the node>".
+Result<std::size_t> end_strangers(Place const& place, std::set<NodeId> const& members) {
+    std::string names;
+    for (auto const& member : members) names += (names.empty() ? "/CN=" : ",/CN=") + member.value;
+    Bound const bound(3s);
+    KEEL_TRY(auto connection, Connection::open(local_conninfo(place, "pgkeel access"), bound));
+    KEEL_TRY(auto const ended,
+             connection.query("SELECT client_dn, pg_terminate_backend(pid) FROM pg_stat_ssl JOIN pg_stat_activity "
+                              "USING (pid) WHERE usename IN ('pgkeel_replicator', 'pgkeel_rewind', 'pgkeel_monitor') "
+                              "AND client_dn IS NOT NULL AND client_dn <> ALL (string_to_array($1, ','))",
+                              bound, {names}));
+    for (auto const& row : ended)
+        runtime::log::warning("postgres", "a connection by the certificate of {}, who is no member any more, was ended",
+                              row[0].value_or("?"));
+    return ended.size();
+}
+
 }  // namespace
+
+Status Server::State::admit() {
+    auto const now = current_settings();
+    auto members = now.members;
+    members.insert(place.id);
+    auto const path = place.data() + "/pg_ident.conf";
+    auto const before = runtime::read_file(path, 4U << 20U);
+    // A server that is down reads what its start writes; a directory that is being copied has its own writer.
+    if (!before || !find_postmaster(place.data()) || !read_marker(place).empty()) return {};
+    auto const wanted_text = with_ident(place, now, *before);
+    {
+        std::lock_guard const lock(mutex);
+        if (*before == wanted_text && admitted == members) return {};
+    }
+    bool const is_new = *before != wanted_text;
+    if (is_new) KEEL_CHECK(runtime::write_atomically(path, wanted_text, 0600));
+    KEEL_CHECK(reload());
+    KEEL_TRY(auto const ended, end_strangers(place, members));
+    // Until the server has read the file, one that was ended may come back: so it is looked at once more.
+    if (is_new || ended > 0) return {};
+    std::lock_guard const lock(mutex);
+    admitted = members;
+    return {};
+}
 
 Status Server::State::configure(Running& run) {
     if (!find_postmaster(place.data())) {

@@ -81,6 +81,12 @@ Wanted read_wanted(Place const& place) {
     return text ? parse_written(*text) : Wanted{};
 }
 
+std::string with_ident(Place const& place, Settings const& settings, std::string const& text) {
+    auto members = settings.members;
+    members.insert(place.id);
+    return with_block(text, ident_block(os_user(), members));
+}
+
 Result<std::vector<std::string>> write_configuration(Place const& place, std::string const& data,
                                                      Settings const& settings, Wanted const& wanted) {
     std::vector<std::string> removed;
@@ -93,8 +99,8 @@ Result<std::vector<std::string>> write_configuration(Place const& place, std::st
     KEEL_CHECK(rewrite(data + "/pgkeel.conf", [&](auto const&) { return render_conf(place, fenced, wanted); }));
     KEEL_CHECK(rewrite(data + "/postgresql.conf", with_include));
     KEEL_CHECK(rewrite(data + "/pg_hba.conf", [](std::string const& text) { return with_block(text, hba_block()); }));
-    KEEL_CHECK(rewrite(data + "/pg_ident.conf",
-                       [](std::string const& text) { return with_block(text, ident_block(os_user())); }));
+    KEEL_CHECK(
+        rewrite(data + "/pg_ident.conf", [&](std::string const& text) { return with_ident(place, settings, text); }));
     std::vector<std::string> warnings;
     for (auto const& name : removed) {
         warnings.push_back(fmt::format("ALTER SYSTEM SET {} was undone: this parameter is set by pgkeel", name));

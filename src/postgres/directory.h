@@ -19,6 +19,9 @@ Status write_wanted(Place const& place, std::string const& data, Settings const&
 // What pgkeel.conf in data/ says now; default when there is none.
 Wanted read_wanted(Place const& place);
 
+// pg_ident.conf with the block for the members of the settings.
+std::string with_ident(Place const& place, Settings const& settings, std::string const& text);
+
 // Everything: includes in postgresql.conf, pgkeel.conf, its defaults, the blocks of pg_hba.conf and pg_ident.conf; and
 // takes parameters of ours out of postgresql.auto.conf (only files: call it with the server down, or see
 // Server::configure). Returns warnings, such as an ALTER SYSTEM that was undone.

@@ -76,12 +76,17 @@ struct Connection::Link {
     Handle handle;
 };
 
-// What a user may have set for the role or the database must not change what we ask; and ten observations a second must
-// not fill the log.
+// What a user may have set for the role or the database must not change what we ask: with another search_path a
+// function of somebody else's would run with our rights. And ten observations a second must not fill the log.
 constexpr char const* kOptions =
     "-c search_path=pg_catalog -c statement_timeout=0 -c lock_timeout=0 -c default_transaction_read_only=off "
     "-c log_statement=none -c log_duration=off -c log_min_duration_statement=-1 -c client_min_messages=warning "
     "-c pgkeel.floor_exempt=on";
+
+// Without what only a superuser may set. Also for pg_rewind and pg_basebackup, which are handed the same text.
+constexpr char const* kPeerOptions =
+    "-c search_path=pg_catalog -c default_transaction_read_only=on -c statement_timeout=0 -c lock_timeout=0 "
+    "-c client_min_messages=warning";
 
 ConnInfo local_conninfo(Place const& place, std::string const& purpose) {
     return {{"host", place.run()},
@@ -118,7 +123,8 @@ ConnInfo peer_conninfo(Place const& place, Endpoint const& peer, std::string con
             {"keepalives_idle", "2"},
             {"keepalives_interval", "1"},
             {"keepalives_count", "3"},
-            {"tcp_user_timeout", "5000"}};
+            {"tcp_user_timeout", "5000"},
+            {"options", kPeerOptions}};
 }
 
 std::string to_string(ConnInfo const& info) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -50,6 +51,7 @@ struct Settings {
     Parameters cluster;                       // the record's settings.postgres
     Parameters node;                          // node.toml [postgres.parameters]; wins over `cluster`
     int delayed_s = 0;                        // the member's tag
+    std::set<NodeId> members = {};            // whose certificates open the replication roles; the node's own always
     std::uint32_t clone_rate_kbytes_max = 0;  // kilobytes per second of a clone; 0: as fast as it goes
     std::string extension;                    // the library that fences inside PostgreSQL; empty: none
     bool operator==(Settings const&) const = default;

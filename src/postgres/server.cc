@@ -77,8 +77,9 @@ Place const& Server::place() const { return state_->place; }
 Status Server::set_settings(Settings settings) {
     auto wrong = complaints(settings.cluster, "the cluster's settings");
     for (auto& one : complaints(settings.node, "[postgres.parameters]")) wrong.push_back(std::move(one));
-    if (!wrong.empty()) return fail(Code::invalid, fmt::format("{}", fmt::join(wrong, "\n")));
     std::lock_guard const lock(state_->mutex);
+    state_->settings.members = settings.members;  // a wrong parameter must not shut the members out
+    if (!wrong.empty()) return fail(Code::invalid, fmt::format("{}", fmt::join(wrong, "\n")));
     state_->settings = std::move(settings);
     return {};
 }
@@ -131,6 +132,13 @@ int Server::postmaster_pidfd() {
 std::optional<pid_t> Server::postmaster_pid() {
     auto const postmaster = find_postmaster(place().data());
     return postmaster ? std::optional(postmaster->pid) : std::nullopt;
+}
+
+Status Server::admit_members() { return state_->admit(); }
+
+Status Server::reload() {
+    if (!find_postmaster(place().data())) return {};  // the next start reads everything
+    return state_->reload();
 }
 
 Status Server::advance_slots(std::map<NodeId, Lsn> const& flushed) { return state_->advance(flushed); }

@@ -31,7 +31,7 @@ class Server {
     Server& operator=(Server const&) = delete;
 
     // Takes effect with the next start or Verb::configure. invalid: a parameter that pgkeel owns, or a malformed one
-    // (all of them in one text); then the settings stay as they were.
+    // (all of them in one text); then the settings but for the members stay as they were.
     Status set_settings(Settings settings);
 
     // The server as it is now; at most 600 ms. A server that does not answer is reported as last seen, with a problem.
@@ -57,6 +57,12 @@ class Server {
     // On a standby: moves its unused slots up to where each member's WAL is, so that they do not hold WAL for ever.
     // To be called every few seconds with the flush positions of the heartbeats.
     Status advance_slots(std::map<NodeId, Lsn> const& flushed);
+
+    // Brings the running server's pg_ident.conf to the members of the settings, and ends connections that were opened
+    // by a certificate of one who is no member any more. To be called every few seconds; cheap when all is so already.
+    Status admit_members();
+    // SIGHUP: certificates and files are read again.
+    Status reload();
 
     // Parameters that wait for a restart, as PostgreSQL names them. unavailable when the server is down.
     Result<std::vector<std::string>> pending_restart();

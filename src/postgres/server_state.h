@@ -66,7 +66,8 @@ struct Server::State {
 
     std::mutex mutex;  // guards what follows, held for moments only
     Settings settings;
-    Wanted wanted;                         // as written in pgkeel.conf
+    std::optional<std::set<NodeId>> admitted;  // the members that admit() brought about last
+    Wanted wanted;                             // as written in pgkeel.conf
     bool names_certain = false;            // the last set_names passed its barrier: no walsender applies anything else
     std::optional<ServerProcess> settled;  // the server that has replayed all of its local WAL
     pid_t child = 0;                       // a postmaster that we started, so that its zombie is ours
@@ -123,6 +124,7 @@ struct Server::State {
 
     // configure.cc
     Status configure(Running& run);
+    Status admit();
 
     // barrier.cc
     Status set_names(Running& run);

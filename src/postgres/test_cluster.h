@@ -123,6 +123,9 @@ class TestCluster {
         node->server = std::make_unique<Server>(node->place);
         peers[node->place.id] = {"127.0.0.1", node->place.port};
         nodes_.push_back(std::move(node));
+        Settings settings;
+        for (auto const& [id, unused] : peers) settings.members.insert(id);
+        for (auto const& one : nodes_) EXPECT_TRUE(one->server->set_settings(settings));
         return *nodes_.back();
     }
     Peers peers;

@@ -110,6 +110,24 @@ Result<std::string> certify(Pair const& authority, EVP_PKEY* key, Subject const&
     return write_certificate(certificate);
 }
 
+Result<std::string> request_of(Subject const& subject, EVP_PKEY* key) {
+    RequestPtr const request(X509_REQ_new());
+    bool const ok = request && X509_REQ_set_version(request.get(), X509_REQ_VERSION_1) == 1 &&
+                    set_name(X509_REQ_get_subject_name(request.get()), subject.node.value) &&
+                    X509_REQ_set_pubkey(request.get(), key) == 1 && X509_REQ_sign(request.get(), key, EVP_sha256()) > 0;
+    BioPtr const out(BIO_new(BIO_s_mem()));
+    if (!ok || !out || PEM_write_bio_X509_REQ(out.get(), request.get()) != 1) {
+        return openssl_failure(Code::internal, "make a certificate request");
+    }
+    return text_of(out.get());
+}
+
+Result<std::int64_t> unix_ms_of(ASN1_TIME const* time) {
+    std::tm parts{};
+    if (ASN1_TIME_to_tm(time, &parts) != 1) return openssl_failure(Code::corrupt, "a time in a certificate");
+    return static_cast<std::int64_t>(::timegm(&parts)) * 1000;
+}
+
 }  // namespace
 
 std::unexpected<Error> openssl_failure(Code code, std::string const& what) {
@@ -187,18 +205,16 @@ Result<Pair> issue_node(Pair const& authority, Subject const& subject, int days)
 
 Result<SigningRequest> make_request(Subject const& subject) {
     auto const key = make_key();
-    RequestPtr const request(X509_REQ_new());
-    bool const ok = key && request && X509_REQ_set_version(request.get(), X509_REQ_VERSION_1) == 1 &&
-                    set_name(X509_REQ_get_subject_name(request.get()), subject.node.value) &&
-                    X509_REQ_set_pubkey(request.get(), key.get()) == 1 &&
-                    X509_REQ_sign(request.get(), key.get(), EVP_sha256()) > 0;
-    BioPtr const out(BIO_new(BIO_s_mem()));
-    if (!ok || !out || PEM_write_bio_X509_REQ(out.get(), request.get()) != 1) {
-        return openssl_failure(Code::internal, "make a certificate request");
-    }
-    SigningRequest made{text_of(out.get()), {}};
+    if (!key) return openssl_failure(Code::internal, "make a key");
+    SigningRequest made;
+    KEEL_TRY(made.pem, request_of(subject, key.get()));
     KEEL_TRY(made.key, write_key(key.get()));
     return made;
+}
+
+Result<std::string> make_request(Subject const& subject, Secret const& key_pem) {
+    KEEL_TRY(auto const key, parse_key(key_pem));
+    return request_of(subject, key.get());
 }
 
 Result<std::string> sign_request(Pair const& authority, std::string const& request_pem, Subject const& subject,
@@ -226,11 +242,19 @@ Result<std::string> fingerprint(std::string const& certificate_pem) {
 
 Result<std::int64_t> expires_unix_ms(std::string const& certificate_pem) {
     KEEL_TRY(auto const certificate, parse_certificate(certificate_pem));
-    std::tm parts{};
-    if (ASN1_TIME_to_tm(X509_get0_notAfter(certificate.get()), &parts) != 1) {
-        return openssl_failure(Code::corrupt, "expiry time of a certificate");
-    }
-    return static_cast<std::int64_t>(::timegm(&parts)) * 1000;
+    return unix_ms_of(X509_get0_notAfter(certificate.get()));
+}
+
+Result<Validity> validity(std::string const& certificate_pem) {
+    KEEL_TRY(auto const certificate, parse_certificate(certificate_pem));
+    Validity out;
+    KEEL_TRY(out.from_unix_ms, unix_ms_of(X509_get0_notBefore(certificate.get())));
+    KEEL_TRY(out.until_unix_ms, unix_ms_of(X509_get0_notAfter(certificate.get())));
+    return out;
+}
+
+bool is_renewal_due(Validity const& validity, std::int64_t unix_ms) {
+    return unix_ms >= validity.until_unix_ms - (validity.until_unix_ms - validity.from_unix_ms) / 3;
 }
 
 Result<std::string> common_name(std::string const& certificate_pem) {

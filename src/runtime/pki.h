@@ -37,6 +37,8 @@ struct SigningRequest {
     Secret key;
 };
 Result<SigningRequest> make_request(Subject const& subject);
+// The same for a key that is there already: a renewal, where only the certificate changes.
+Result<std::string> make_request(Subject const& subject, Secret const& key);
 // The authority's side: a certificate for the key in the request, when the request is signed by that key and names
 // `subject.node`; the SAN is `subject.names`, not what the request asks for.
 Result<std::string> sign_request(Pair const& authority, std::string const& request_pem, Subject const& subject,
@@ -46,6 +48,14 @@ Result<std::string> sign_request(Pair const& authority, std::string const& reque
 Result<std::string> fingerprint(std::string const& certificate_pem);
 // Not after, Unix milliseconds.
 Result<std::int64_t> expires_unix_ms(std::string const& certificate_pem);
+// Not before and not after, Unix milliseconds.
+struct Validity {
+    std::int64_t from_unix_ms = 0;
+    std::int64_t until_unix_ms = 0;
+};
+Result<Validity> validity(std::string const& certificate_pem);
+// Two thirds of its life are over.
+bool is_renewal_due(Validity const& validity, std::int64_t unix_ms);
 Result<std::string> common_name(std::string const& certificate_pem);
 // invalid, saying what does not fit, unless `certificate` was signed by `authority`, is in its time and belongs to
 // `key`.

@@ -52,6 +52,30 @@ TEST(Pki, AJoiningNodeGetsACertificateForItsOwnKey) {
     EXPECT_FALSE(sign_request(authority, forged, subject));
 }
 
+TEST(Pki, ARenewalKeepsTheKey) {
+    auto const authority = must(make_authority("c1"));
+    Subject const subject{NodeId{"node-2"}, {"10.0.0.2"}};
+    auto const node = must(issue_node(authority, subject, 1));
+    auto const request = must(make_request(subject, node.key));
+    auto const renewed = must(sign_request(authority, request, subject));
+    EXPECT_TRUE(check_pair(authority.certificate, {renewed, node.key}));
+    EXPECT_GT(must(expires_unix_ms(renewed)), must(expires_unix_ms(node.certificate)));
+    EXPECT_FALSE(make_request(subject, Secret("nonsense")));
+}
+
+TEST(Pki, TwoThirdsOfALifeAreEnough) {
+    Validity const year{0, 365'000};
+    EXPECT_FALSE(is_renewal_due(year, 1));
+    EXPECT_FALSE(is_renewal_due(year, 243'000));
+    EXPECT_TRUE(is_renewal_due(year, 243'400));
+    EXPECT_TRUE(is_renewal_due(year, 400'000));
+    auto const authority = must(make_authority("c1"));
+    auto const now = unix_ms_now();
+    EXPECT_FALSE(is_renewal_due(must(validity(must(issue_node(authority, {NodeId{"n"}, {}})).certificate)), now));
+    auto const read = must(validity(must(issue_node(authority, {NodeId{"n"}, {}}, 2)).certificate));
+    EXPECT_NEAR(static_cast<double>(read.until_unix_ms - read.from_unix_ms), 2 * 86400e3 + 3600e3, 2e3);
+}
+
 TEST(Pki, ANameThatWouldAddAnotherEntryIsRefused) {
     auto const authority = must(make_authority("c1"));
     for (auto const* name : {"a,DNS:b", "", "a b", "a\nb", "email:x"}) {

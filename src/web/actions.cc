@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "runtime/clock.h"
 #include "runtime/pki.h"
+#include "web/access.h"
 #include "web/token.h"
 
 namespace keel::web {
@@ -30,13 +31,10 @@ Result<T> body_of(HttpRequest const& request) {
     return read;
 }
 
+// For requests that were let through.
 Caller caller_of(cluster::Sight const& sight, HttpRequest const& request) {
-    std::string who = "an operator on " + sight.name;
-    if (!request.local && sight.record) {
-        auto const member = sight.record->members.find(NodeId{request.peer_name});
-        if (member != sight.record->members.end()) who = "an operator on " + member->second.name;
-    }
-    return {sight.self, who, sight.clock.unix_ms};
+    auto const guest = identify(sight, request);
+    return {sight.self, guest ? guest->who : "nobody", sight.clock.unix_ms};
 }
 
 cluster::View view_now(cluster::Sight const& sight, Record const& record) {
@@ -232,24 +230,81 @@ Task<Answer> reload(Desk const& desk, HttpRequest const&) {
     co_return json::write(Done{*text, 0, 0});
 }
 
-struct Route {
-    char const* path;
-    Task<Answer> (*run)(Desk const&, HttpRequest const&);
-};
-constexpr std::array<Route, 14> kRoutes = {{{"/switchover", &switchover},
-                                            {"/switchover/cancel", &cancel},
-                                            {"/failover", &failover},
-                                            {"/pause", &pause},
-                                            {"/resume", &resume},
-                                            {"/config", &configure},
-                                            {"/restart", &restart},
-                                            {"/reinit", &reinit},
-                                            {"/reload", &reload},
-                                            {"/leave", &leave},
-                                            {"/sound", &sound},
-                                            {"/tags", &tags},
-                                            {"/token", &make_token},
-                                            {"/token/revoke", &revoke_token}}};
+Task<Answer> add_access(Desk const& desk, HttpRequest const& request) {
+    auto const body = body_of<AccessRequest>(request);
+    if (!body) co_return fail(body.error());
+    auto const made = co_await make_access(desk, *body, caller_of(desk.look(), request));
+    if (!made) co_return fail(made.error());
+    co_return json::write(*made);
+}
+
+Task<Answer> remove_access(Desk const& desk, HttpRequest const& request) {
+    auto const body = body_of<AccessName>(request);
+    if (!body) co_return fail(body.error());
+    auto const caller = caller_of(desk.look(), request);
+    co_return co_await change(
+        desk, [name = body->name, caller](Record& record) { return cluster::remove_access(record, name, caller); },
+        "the access token opens nothing any more");
+}
+
+// ---- reads ----
+
+Task<Answer> show_status(Desk const& desk, HttpRequest const&) {
+    co_return json::write(cluster::status_of(desk.look()));
+}
+Task<Answer> show_explanation(Desk const& desk, HttpRequest const&) {
+    co_return json::write(cluster::explain(desk.look()));
+}
+Task<Answer> show_findings(Desk const& desk, HttpRequest const&) { co_return json::write(co_await desk.doctor()); }
+
+using OfRecord = std::string (*)(Record const&);
+Task<Answer> show(Desk const& desk, OfRecord text) {
+    auto const sight = desk.look();
+    if (!sight.record)
+        co_return fail(Code::unavailable, "this node does not know the cluster's record yet", "ask another member");
+    co_return text(*sight.record);
+}
+Task<Answer> show_settings(Desk const& desk, HttpRequest const&) {
+    return show(desk, [](Record const& record) { return json::write(record.settings); });
+}
+template <auto Field>
+std::string without_hashes(Record const& record) {
+    auto shown = record.*Field;
+    for (auto& one : shown) one.sha256.clear();
+    return json::write(shown);
+}
+Task<Answer> show_tokens(Desk const& desk, HttpRequest const&) { return show(desk, &without_hashes<&Record::tokens>); }
+Task<Answer> show_access(Desk const& desk, HttpRequest const&) { return show(desk, &without_hashes<&Record::access>); }
+
+bool accepts_loss(HttpRequest const& request) {
+    auto const body = body_of<cluster::FailoverRequest>(request);
+    return body && body->accept_data_loss;
+}
+
+using cluster::Role;
+constexpr std::array kRoutes = std::to_array<Route>({{"GET", "/status", Role::read, &show_status},
+                                                     {"GET", "/topology", Role::read, &show_status},
+                                                     {"GET", "/explain", Role::read, &show_explanation},
+                                                     {"GET", "/doctor", Role::read, &show_findings},
+                                                     {"GET", "/config", Role::read, &show_settings},
+                                                     {"GET", "/token", Role::admin, &show_tokens},
+                                                     {"GET", "/access", Role::admin, &show_access},
+                                                     {"POST", "/switchover", Role::operate, &switchover},
+                                                     {"POST", "/switchover/cancel", Role::operate, &cancel},
+                                                     {"POST", "/failover", Role::operate, &failover, &accepts_loss},
+                                                     {"POST", "/pause", Role::operate, &pause},
+                                                     {"POST", "/resume", Role::operate, &resume},
+                                                     {"POST", "/restart", Role::operate, &restart},
+                                                     {"POST", "/reload", Role::operate, &reload},
+                                                     {"POST", "/config", Role::admin, &configure},
+                                                     {"POST", "/reinit", Role::admin, &reinit},
+                                                     {"POST", "/leave", Role::admin, &leave},
+                                                     {"POST", "/sound", Role::admin, &sound},
+                                                     {"POST", "/tags", Role::admin, &tags},
+                                                     {"POST", "/token", Role::admin, &make_token},
+                                                     {"POST", "/token/revoke", Role::admin, &revoke_token},
+                                                     {"POST", "/access", Role::admin, &add_access},
+                                                     {"POST", "/access/remove", Role::admin, &remove_access}});
 
 }  // namespace
 
@@ -282,11 +337,15 @@ Status set_tag(cluster::Tags& tags, std::string const& name, std::string const& 
     return status;
 }
 
-Task<Result<std::string>> act(Desk const& desk, HttpRequest const& request) {
+Route const* find_route(std::string const& method, std::string const& path) {
     for (auto const& route : kRoutes) {
-        if (request.path == route.path) co_return co_await route.run(desk, request);
+        if (method == route.method && path == route.path) return &route;
     }
-    co_return fail(Code::not_found, "there is no action " + request.path, "docs: the API");
+    return nullptr;
+}
+
+cluster::Role role_needed(Route const& route, HttpRequest const& request) {
+    return route.only_admin != nullptr && route.only_admin(request) ? Role::admin : route.role;
 }
 
 }  // namespace keel::web

@@ -60,8 +60,17 @@ struct Done {
 };
 BOOST_DESCRIBE_STRUCT(Done, (), (text, revision, errand))
 
-// `path` of a POST by somebody who may. Empty result text with not_found: no such action.
-runtime::Task<Result<std::string>> act(Desk const& desk, runtime::HttpRequest const& request);
+// One way of asking that is not open to everybody, and the role it needs.
+struct Route {
+    char const* method;  // GET or POST
+    char const* path;
+    cluster::Role role;
+    runtime::Task<Result<std::string>> (*run)(Desk const&, runtime::HttpRequest const&);  // gives JSON
+    bool (*only_admin)(runtime::HttpRequest const&) = nullptr;  // this very request needs an administrator
+};
+// THE table. nullptr: no such route.
+Route const* find_route(std::string const& method, std::string const& path);
+cluster::Role role_needed(Route const& route, runtime::HttpRequest const& request);
 
 // Sets one tag by its text.
 Status set_tag(cluster::Tags& tags, std::string const& name, std::string const& value);

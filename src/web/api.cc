@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 
 #include "base/json.h"
-#include "config/settings.h"
 #include "runtime/log.h"
+#include "web/access.h"
 #include "web/actions.h"
 #include "web/health.h"
 #include "web/join.h"
@@ -100,48 +100,48 @@ std::optional<HttpResponse> open_answer(Desk const& desk, HttpRequest const& req
     return std::nullopt;
 }
 
-// Reads for operators.
-Task<std::optional<HttpResponse>> operators_answer(Desk const& desk, HttpRequest const& request) {
-    Sight const sight = desk.look();
-    auto const give = [](std::string body) { return HttpResponse{200, "application/json", std::move(body)}; };
-    if (request.path == "/status" || request.path == "/topology")
-        co_return give(json::write(cluster::status_of(sight)));
-    if (request.path == "/explain") co_return give(json::write(cluster::explain(sight)));
-    if (request.path == "/doctor") co_return give(json::write(co_await desk.doctor()));
-    if (request.path != "/config" && request.path != "/token") co_return std::nullopt;
-    if (!sight.record)
-        co_return refuse({Code::unavailable, "this node does not know the cluster's record yet", "ask another member"});
-    if (request.path == "/config") co_return give(json::write(sight.record->settings));
-    std::vector<cluster::JoinToken> shown = sight.record->tokens;
-    for (auto& token : shown) token.sha256.clear();
-    co_return give(json::write(shown));
-}
-
 }  // namespace
 
 struct Api::State {
     Desk desk;
 
-    // Over the Unix socket, or with a certificate of the cluster that belongs to a present member.
-    bool may_operate(HttpRequest const& request) const {
-        if (request.local) return true;
-        if (!request.secure || request.peer_name.empty()) return false;
-        Sight const sight = desk.look();
-        return sight.record && sight.record->members.contains(NodeId{request.peer_name});
-    }
-
     Task<HttpResponse> get(HttpRequest const& request) {
         if (auto response = open_answer(desk, request)) co_return *std::move(response);
-        if (!may_operate(request)) co_return forbidden(request);
-        if (auto response = co_await operators_answer(desk, request)) co_return *std::move(response);
-        co_return refuse({Code::not_found, "there is nothing at " + request.path, "/status, /metrics, /health"});
+        co_return co_await guarded("GET", request);
     }
 
     Task<HttpResponse> post(HttpRequest const& request) {
         if (request.path == "/join") co_return co_await join(request);
-        if (!may_operate(request)) co_return forbidden(request);
-        auto const done = co_await act(desk, request);
-        if (!done) runtime::log::info("api", "{} from {} refused: {}", request.path, request.from, done.error().text);
+        co_return co_await guarded("POST", request);
+    }
+
+    // What is not open to everybody: the table of routes says who may.
+    Task<HttpResponse> guarded(char const* method, HttpRequest const& request) {
+        auto const* const route = find_route(method, request.path);
+        if (route == nullptr)
+            co_return refuse({Code::not_found, "there is nothing at " + request.path, "/status, /metrics, /health"});
+        auto const needed = role_needed(*route, request);
+        auto const guest = identify(desk.look(), request);
+        if (!guest) {
+            Error error = guest.error();
+            runtime::log::info("api", "{} from {} refused: {}", request.path, request.from, error.text);
+            if (error.code == Code::denied)
+                error.text += fmt::format("; {} needs the role {}", route->path, role_text(needed));
+            HttpResponse response = refuse(error);
+            if (error.code != Code::denied) co_return response;
+            response.status = 401;
+            response.headers["WWW-Authenticate"] = "Bearer realm=\"pgkeel\"";
+            co_return response;
+        }
+        if (guest->role < needed) {
+            auto const error = lacks_role(*guest, needed, request.path);
+            runtime::log::info("api", "{} from {} refused: {}", request.path, request.from, error.text);
+            co_return refuse(error);
+        }
+        auto const done = co_await route->run(desk, request);
+        if (!done && request.method == "POST")
+            runtime::log::info("api", "{} of {} from {} refused: {}", request.path, guest->who, request.from,
+                               done.error().text);
         co_return answer(done);
     }
 
@@ -158,19 +158,6 @@ struct Api::State {
         }
         runtime::log::info("api", "{} joined from {}", name, request.from);
         co_return HttpResponse{200, "application/json", json::write(*admitted)};
-    }
-
-    static HttpResponse forbidden(HttpRequest const& request) {
-        static constexpr std::array<std::string_view, 20> kKnown = {
-            "/status",   "/topology",     "/explain",    "/doctor",
-            "/config",   "/token",        "/switchover", "/switchover/cancel",
-            "/failover", "/pause",        "/resume",     "/restart",
-            "/reinit",   "/reload",       "/leave",      "/sound",
-            "/tags",     "/token/revoke", "/members",    "/join"};
-        if (std::ranges::find(kKnown, std::string_view(request.path)) == kKnown.end())
-            return refuse({Code::not_found, "there is nothing at " + request.path, "/metrics, /health, /cluster"});
-        return refuse({Code::denied, "this needs the node's Unix socket, or TLS with a certificate of the cluster",
-                       "use pgkeel on a node, or --host with the node's certificate"});
     }
 
     Task<HttpResponse> handle(HttpRequest request) {

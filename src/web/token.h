@@ -1,4 +1,5 @@
-// The text of a join token: what lets a new node in, and how it knows that it speaks to the right cluster.
+// The text of a token: what lets a new node in, or a request through, and how its holder knows that it speaks to the
+// right cluster.
 #pragma once
 
 #include <string>
@@ -18,6 +19,10 @@ struct TokenText {
 std::string to_text(TokenText const& token);
 // invalid, without repeating the text.
 Result<TokenText> parse_token(std::string_view text);
+
+// Of an access token: the same with keelaccess1. in front, so that neither is taken for the other.
+std::string to_access_text(TokenText const& token);
+Result<TokenText> parse_access_token(std::string_view text);
 
 // 64 lower-case hex digits.
 std::string sha256_hex(std::string_view bytes);

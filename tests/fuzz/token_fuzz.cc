@@ -9,7 +9,8 @@ namespace keel::fuzz {
 std::vector<std::string> seeds() {
     web::JoinRequest request;
     request.node = NodeId{"2f1c6a1e-8f0e-4f58-9a54-0c3f5a6d7b10"};
-    return {web::to_text({web::sha256_hex("x"), Secret(std::string(48, 'a'))}), json::write(request)};
+    return {web::to_text({web::sha256_hex("x"), Secret(std::string(48, 'a'))}),
+            web::to_access_text({web::sha256_hex("x"), Secret(std::string(64, 'a'))}), json::write(request)};
 }
 
 void eat(std::string_view bytes) {
@@ -18,6 +19,8 @@ void eat(std::string_view bytes) {
         must(again.has_value() && again->authority_fingerprint == token->authority_fingerprint);
         must(again->secret.reveal() == token->secret.reveal());
     }
+    if (auto const token = web::parse_access_token(bytes))
+        must(web::parse_access_token(web::to_access_text(*token)).has_value());
     (void)json::read<web::JoinRequest>(bytes);
 }
 

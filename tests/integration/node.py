@@ -142,6 +142,13 @@ class Node:
                         gssencmode="disable")
         return psycopg.connect(**(settings | options))
 
+    def connect_as_peer(self, holder, role, **options):
+        """As this role with another node's certificate: what that node, or a thief of its disk, can do here."""
+        pki = holder.directory / "pki"
+        return psycopg.connect(host=self.address, port=PORTS["postgres"], user=role, autocommit=True, connect_timeout=5,
+                               sslmode="verify-ca", sslcert=str(pki / "node.crt"), sslkey=str(pki / "node.key"),
+                               sslrootcert=str(pki / "ca.crt"), gssencmode="disable", **options)
+
     def sql(self, text, *values):
         """Rows of one statement through a connection of its own."""
         with self.connect() as connection:
