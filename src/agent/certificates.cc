@@ -52,7 +52,9 @@ Task<void> Certificates::keep_members() {
     for (;;) {
         co_await runtime::sleep_for(500ms);
         auto const status = co_await runtime::run_blocking(worker_, [this] { return parts_.server->admit_members(); });
-        std::string const text = status ? "" : to_string(status.error());
+        // A server that is down is asked again when it is up.
+        bool const quiet = status || status.error().code == Code::unavailable;
+        std::string const text = quiet ? "" : to_string(status.error());
         if (!text.empty() && text != told) log::warning("certificate", "PostgreSQL's list of members: {}", text);
         told = text;
     }

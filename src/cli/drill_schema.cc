@@ -80,9 +80,12 @@ Site site_of(postgres::Place const& place, cluster::ClusterStatus const& status,
     if (user.empty()) {
         site.administrator = postgres::local_conninfo(place, kPurpose);
         site.traffic.login = postgres::peer_conninfo(place, {}, site.role, kPurpose);
+        // Its options make a session read-only: nodes ask each other, and change nothing there.
         std::erase_if(site.traffic.login, [](auto const& pair) {
-            return pair.first == "host" || pair.first == "port" || pair.first == "target_session_attrs";
+            return pair.first == "host" || pair.first == "port" || pair.first == "target_session_attrs" ||
+                   pair.first == "options";
         });
+        site.traffic.login.emplace_back("options", "-c search_path=pg_catalog");
     } else {
         site.traffic.login = {{"dbname", database}, {"user", user}, {"application_name", kPurpose}};
     }
