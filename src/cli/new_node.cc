@@ -138,8 +138,10 @@ Status check_machine(NewNode const& node, NodeId const& id) {
                     "set it (chronyd, timedatectl): certificates would not be valid");
     KEEL_TRY(auto const space, runtime::free_bytes(config.directory));
     if (space < kSpaceNeeded)
-        return fail(Code::exhausted, fmt::format("{} has {} MB of free space", config.directory, space >> 20U),
-                    "make room");
+        return fail(Code::exhausted,
+                    fmt::format("{} has {} MB of free space, at least {} MB are needed", config.directory, space >> 20U,
+                                kSpaceNeeded >> 20U),
+                    "make room, or choose another --dir");
     KEEL_CHECK(check_port(config.bind, config.peer_port, "--peer-port"));
     KEEL_CHECK(check_port(config.bind, config.api_port, "--api-port"));
     if (config.kind != cluster::Kind::data) return {};

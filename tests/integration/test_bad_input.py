@@ -97,6 +97,21 @@ def test_init_refuses_a_foreign_data_directory(bench):
         path: value[2] for path, value in before.items()}
 
 
+def test_init_refuses_a_full_disk(bench):
+    """There is no room for a cluster: found before the first file is written."""
+    if os.geteuid() != 0:
+        raise AssertionError("a small disk is mounted for this test, which needs root: sudo tests/integration/run")
+    node = bench.node()
+    node.directory.mkdir()
+    program.run(["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", node.directory])
+    try:
+        refused(program.run(node.command("init", "--cluster", "shop", *node.place_options()), 60),
+                str(node.directory), "free space", "64 MB")
+        assert snapshot(node.directory) == {}
+    finally:
+        program.run(["umount", node.directory])
+
+
 def test_init_refuses_bad_names(bench):
     node = bench.node()
     words = node.place_options()
