@@ -173,8 +173,9 @@ void Driver::keep_gate() {
     }
     gate_is_ours_ = true;
     auto const& record = *node_.record();
-    auto const floor =
-        record.settings.mode == cluster::Mode::async ? postgres::Floor::none : postgres::Floor::flushed_by_standbys;
+    // While the mode changes, what is still promised counts, and what is about to be.
+    bool const promised = record.settings.mode != cluster::Mode::async || record.sync.mode != cluster::Mode::async;
+    auto const floor = promised ? postgres::Floor::flushed_by_standbys : postgres::Floor::none;
     hands_.gate->order({deadline, record.epoch, leads_alone(record), floor}, runtime::boot_now());
 }
 
