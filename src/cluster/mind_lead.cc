@@ -102,6 +102,7 @@ void Node::Mind::confirm() {
     if (seen.fork == Lsn{}) return;  // a planned timeline has a parent; its history file could not be read just now
     Record next = *record;
     confirm_newest(next.lineage, seen.fork);
+    next.lineage.back().first_xid = seen.first_xid;
     Timeline const mine = next.lineage.back().timeline;
     next.phase = Phase::stable;
     next.handover.reset();

@@ -63,11 +63,12 @@ struct Observation {
     std::vector<Sender> senders;  // primary only
     std::set<NodeId> slots;       // members with a physical slot here
     Duration replay_delay{-1};
-    std::string problem;  // for people
+    std::uint64_t first_xid = 0;  // primary: the next xid when its promotion came out of recovery; 0: not known
+    std::string problem;          // for people
 };
 BOOST_DESCRIBE_STRUCT(Observation, (),
                       (server, settled, whole, was_primary, timeline, fork, flush, replay, receiver, streaming,
-                       upstream, names, senders, slots, replay_delay, problem))
+                       upstream, names, senders, slots, replay_delay, first_xid, problem))
 
 // ---- effects --------------------------------------------------------------------------------------------------------
 struct Send {

@@ -49,6 +49,20 @@ void begin_checkpoint(Server::State& state, Bound const& bound) {
 
 }  // namespace
 
+// The fence holds every commit back until the record confirms this leader: whoever got an xid so far, without leave from
+// it, aborts. Without the fence others may write already, and an xid below this one could be anybody's.
+void Server::State::note_first_xid(Connection& connection, Timeline timeline, Bound const& bound) {
+    auto const rows = connection.query(
+        "SELECT pg_snapshot_xmax(pg_current_snapshot()) WHERE EXISTS (SELECT FROM pg_settings WHERE name = "
+        "'pgkeel.gate_file')",
+        bound);
+    std::uint64_t xid = 0;
+    if (rows && rows->size() == 1 && rows->front().size() == 1 && rows->front()[0])
+        xid = std::strtoull(rows->front()[0]->c_str(), nullptr, 10);
+    std::lock_guard const lock(mutex);
+    first_xid = {timeline, xid};
+}
+
 Status Server::State::promote(Running& run) {
     auto const& command = run.command;
     auto const data = place.data();
@@ -102,6 +116,7 @@ Status Server::State::promote(Running& run) {
         return fail(Code::internal, fmt::format("the promotion came out on timeline {} instead of {}", out.value,
                                                 command.timeline.value));
     }
+    note_first_xid(*connection, out, run.bound.at_most(500ms));
     begin_checkpoint(*this, run.bound.at_most(500ms));
     run.text = fmt::format("promoted from timeline {} to {}", seen.timeline.value, out.value);
     return {};

@@ -78,6 +78,8 @@ struct Server::State {
     std::atomic<std::uint64_t> kills = 0;
     std::string refused_extension;  // by PostgreSQL, with its time of change; the server runs without that one
     std::string refusal;            // why, in PostgreSQL's words
+    // The timeline that the last promotion came out on, and the next xid at that moment. Guarded by `mutex`.
+    std::pair<Timeline, std::uint64_t> first_xid;
     std::mutex launching;           // a start of the postmaster and a kill exclude each other
 
     Watch watch;  // of observe()
@@ -132,6 +134,7 @@ struct Server::State {
 
     // promote.cc
     Status promote(Running& run);
+    void note_first_xid(Connection& connection, Timeline timeline, Bound const& bound);
 
     // rewind.cc, clone.cc
     Status rewind(Running& run);

@@ -217,6 +217,8 @@ void Watch::ask(Server::State& state, Bound const& bound, cluster::Observation& 
         out.senders = parse_senders(text(senders));
         out.fork = fork_of(state.place.data(), out.timeline);
         out.whole = true;
+        std::lock_guard const lock(state.mutex);
+        if (state.first_xid.first == out.timeline) out.first_xid = state.first_xid.second;
         return;
     }
     // A standby's names are "nobody" until its promotion writes real ones: nothing is in force, nothing is shown.

@@ -1,0 +1,232 @@
+#include "proxy/pool.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace keel::proxy {
+
+namespace {
+constexpr Duration kPauseFirst = 20ms;
+constexpr Duration kPauseMost = 500ms;
+}  // namespace
+
+std::uint64_t Pools::take(PoolKey const& key) {
+    auto const at = pools_.find(key);
+    if (held() || at == pools_.end() || !at->second.queue.empty() || at->second.idle.empty()) return 0;
+    auto const server = at->second.idle.back().server;
+    at->second.idle.pop_back();
+    return server;
+}
+
+void Pools::want(std::uint64_t client, PoolKey const& key, Instant now) {
+    waiting_[client] = key;
+    pools_[key].queue.push_back({client, now});
+}
+
+void Pools::forget(std::uint64_t client) {
+    auto const known = waiting_.find(client);
+    if (known == waiting_.end()) return;
+    auto const pool = pools_.find(known->second);
+    if (pool != pools_.end())
+        std::erase_if(pool->second.queue, [client](Waiter const& one) { return one.client == client; });
+    waiting_.erase(known);
+}
+
+void Pools::ready(std::uint64_t server, Instant now) {
+    auto const known = servers_.find(server);
+    if (known == servers_.end()) return;
+    auto& pool = pools_[known->second.key];
+    if (std::exchange(known->second.opening, false)) {
+        --pool.opening;
+        --opening_;
+        pool.pause = {};
+        pool.trouble.clear();
+    }
+    pool.idle.push_back({server, now});
+}
+
+void Pools::drop(std::uint64_t server) {
+    auto const known = servers_.find(server);
+    if (known == servers_.end()) return;
+    auto& pool = pools_[known->second.key];
+    std::erase_if(pool.idle, [server](Resting const& one) { return one.server == server; });
+    if (known->second.opening) {
+        --pool.opening;
+        --opening_;
+    }
+    --pool.total;
+    auto const database = per_database_.find(known->second.key.database);
+    if (--database->second == 0) per_database_.erase(database);
+    servers_.erase(known);
+}
+
+void Pools::gone(std::uint64_t server) { drop(server); }
+
+void Pools::failed(std::uint64_t server, Failure const& failure, Instant now) {
+    auto const known = servers_.find(server);
+    if (known == servers_.end()) return;
+    auto& pool = pools_[known->second.key];
+    drop(server);
+    pool.trouble = failure.text;
+    pool.pause = pool.pause == Duration{} ? kPauseFirst : std::min(pool.pause * 2, kPauseMost);
+    pool.again = now + pool.pause;
+    if (!failure.lasting) return;
+    // Whoever waits would wait for the same answer.
+    refused_.insert(refused_.end(), pool.queue.size(), {});
+    std::size_t at = refused_.size() - pool.queue.size();
+    for (auto const& waiter : pool.queue) {
+        waiting_.erase(waiter.client);
+        refused_[at++] = {waiter.client, failure.code, failure.text, {}};
+    }
+    pool.queue.clear();
+    pool.again = {};
+    pool.pause = {};
+}
+
+void Pools::retarget(NodeId const& from, NodeId const& node) {
+    std::vector<PoolKey> moved;
+    for (auto& [key, pool] : pools_) {
+        if (key.node == from) moved.push_back(key);
+    }
+    for (auto const& key : moved) {
+        auto& old = pools_[key];
+        while (!old.idle.empty()) {
+            auto const server = old.idle.back().server;
+            drop(server);
+            to_close_.push_back({server});
+        }
+        if (from == node) continue;
+        PoolKey const next{key.database, key.user, node};
+        auto& pool = pools_[next];
+        for (auto const& waiter : old.queue) {
+            waiting_[waiter.client] = next;
+            pool.queue.push_back(waiter);
+        }
+        std::ranges::stable_sort(pool.queue, {}, &Waiter::since);
+        old.queue.clear();
+    }
+}
+
+void Pools::close_idle(std::string const& database) {
+    for (auto& [key, pool] : pools_) {
+        if (!database.empty() && key.database != database) continue;
+        while (!pool.idle.empty()) {
+            auto const server = pool.idle.back().server;
+            drop(server);
+            to_close_.push_back({server});
+        }
+    }
+}
+
+bool Pools::may_open(PoolKey const& key, Pool const& pool, Instant now) const {
+    if (opening_ >= policy_.connecting_max || now < pool.again || pool.opening >= pool.queue.size()) return false;
+    std::size_t most = policy_.pool_size;
+    if (!pool.queue.empty() && now - pool.queue.front().since >= policy_.reserve_after) most += policy_.reserve_pool;
+    if (pool.total >= most) return false;
+    auto const database = per_database_.find(key.database);
+    return policy_.database_max == 0 || database == per_database_.end() || database->second < policy_.database_max;
+}
+
+void Pools::serve(PoolKey const& key, Pool& pool, Instant now, PoolActions& out) {
+    while (!pool.queue.empty() && !pool.idle.empty()) {
+        out.give.push_back({pool.queue.front().client, pool.idle.back().server});
+        waiting_.erase(pool.queue.front().client);
+        pool.queue.pop_front();
+        pool.idle.pop_back();
+    }
+    while (may_open(key, pool, now)) {
+        auto const server = ++next_server_;
+        servers_[server] = {key, true, now};
+        ++pool.total;
+        ++pool.opening;
+        ++opening_;
+        ++per_database_[key.database];
+        out.open.push_back({key, server});
+    }
+    if (pool.queue.empty()) return;
+    if (now < pool.again) wake_at(pool.again);
+    if (policy_.reserve_pool > 0 && now - pool.queue.front().since < policy_.reserve_after)
+        wake_at(pool.queue.front().since + policy_.reserve_after);
+}
+
+void Pools::expire(PoolKey const& key, Pool& pool, Instant now, PoolActions& out) {
+    while (!pool.queue.empty() && now - pool.queue.front().since >= policy_.wait_max) {
+        Turn turn{pool.queue.front().client, {}, {}, {}};
+        auto const waited = to_ms(policy_.wait_max);
+        if (held()) {
+            turn.code = "57P03";
+            turn.text = fmt::format("no primary for {} ms: {}", waited, held_);
+            turn.hint = "Try again; pgkeel status shows the cluster.";
+        } else if (!pool.trouble.empty() && pool.total == pool.opening) {
+            turn.code = "08006";
+            turn.text = fmt::format("no server connection for {} ms: {}", waited, pool.trouble);
+        } else {
+            turn.code = "53300";
+            turn.text = fmt::format(
+                "query_wait_timeout: {} ms in the queue of database \"{}\", user \"{}\" ({} waiting, {} of {} "
+                "connections in use)",
+                waited, key.database, key.user, pool.queue.size(), pool.total - pool.opening - pool.idle.size(),
+                policy_.pool_size);
+            turn.hint = "Raise pool_size, or shorten the transactions.";
+        }
+        waiting_.erase(turn.client);
+        pool.queue.pop_front();
+        out.turn_away.push_back(std::move(turn));
+    }
+    if (!pool.queue.empty()) wake_at(pool.queue.front().since + policy_.wait_max);
+}
+
+void Pools::sweep_idle(Pool& pool, Instant now, PoolActions& out) {
+    // The first is the one that rests longest.
+    while (!pool.idle.empty()) {
+        auto const& oldest = pool.idle.front();
+        auto const known = servers_.find(oldest.server);
+        bool const old = now - oldest.since >= policy_.server_idle_max ||
+                         (known != servers_.end() && now - known->second.born >= policy_.server_life_max);
+        if (!old) {
+            wake_at(std::min(oldest.since + policy_.server_idle_max,
+                             known == servers_.end() ? Instant::max() : known->second.born + policy_.server_life_max));
+            break;
+        }
+        out.close.push_back({oldest.server});
+        drop(oldest.server);
+    }
+}
+
+void Pools::wake_at(Instant time) { next_time_ = std::min(next_time_, time); }
+
+PoolActions Pools::step(Instant now) {
+    PoolActions out;
+    out.close = std::move(to_close_);
+    to_close_.clear();
+    out.turn_away = std::move(refused_);
+    refused_.clear();
+    next_time_ = Instant::max();
+    for (auto at = pools_.begin(); at != pools_.end();) {
+        auto& [key, pool] = *at;
+        if (!held()) serve(key, pool, now, out);
+        expire(key, pool, now, out);
+        sweep_idle(pool, now, out);
+        if (pool.total == 0 && pool.queue.empty() && now >= pool.again)
+            at = pools_.erase(at);
+        else
+            ++at;
+    }
+    return out;
+}
+
+std::map<PoolKey, PoolCounts> Pools::counts(Instant now) const {
+    std::map<PoolKey, PoolCounts> out;
+    for (auto const& [key, pool] : pools_) {
+        auto& one = out[key];
+        one.waiting = pool.queue.size();
+        one.idle = pool.idle.size();
+        one.opening = pool.opening;
+        one.used = pool.total - pool.opening - pool.idle.size();
+        if (!pool.queue.empty()) one.longest_wait = now - pool.queue.front().since;
+    }
+    return out;
+}
+
+}  // namespace keel::proxy

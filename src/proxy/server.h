@@ -1,0 +1,136 @@
+// One connection to a PostgreSQL server as a pure machine: logs in, and keeps account of every answer that is still to
+// come. Bytes in, bytes out; who moves them is not its business.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "auth/scram.h"
+#include "base/ids.h"
+#include "base/secret.h"
+#include "base/time.h"
+#include "protocol/frame.h"
+#include "proxy/settings.h"
+#include "proxy/statements.h"
+
+namespace keel::proxy {
+
+// What a pooled connection is for: connections with equal keys are as good as each other.
+struct PoolKey {
+    std::string database;
+    std::string user;
+    NodeId node;  // whom it leads to
+    auto operator<=>(PoolKey const&) const = default;
+};
+
+// How a proxy proves to a server that it speaks for the user: what the user's own login gave it.
+struct Credentials {
+    std::optional<auth::ScramClient::Keys> scram;
+    Secret md5;  // md5...
+    bool trust = false;
+};
+
+enum class Reply : std::uint8_t {
+    parse,
+    parse_known,  // the server has it already: a Close of nothing stands in, whose answer becomes ParseComplete
+    bind,
+    describe_statement,  // ParameterDescription first, then as a portal
+    describe_portal,     // RowDescription or NoData
+    execute,
+    close,
+    query,
+    sync,
+    function,
+    copy_end,  // no answer of its own: where the client ended its COPY data
+    restore,   // our own query: settings
+    learn,     // our own query: what the session has become
+    clean,     // our own query: DISCARD ALL
+};
+inline bool ends_in_ready(Reply reply) {
+    return reply == Reply::query || reply == Reply::sync || reply == Reply::function || reply >= Reply::restore;
+}
+
+// An answer that the server owes.
+struct Owed {
+    Reply reply = Reply::query;
+    bool hidden = false;    // not for the client
+    bool commits = false;   // of a COMMIT, or of what may be one
+};
+
+class Server {
+  public:
+    struct Seed {
+        std::uint64_t id = 0;
+        PoolKey key;
+        Epoch epoch;
+        Credentials credentials;
+        std::string nonce;  // auth::scram_nonce
+    };
+    enum class Phase { login, probe, ready, broken };
+
+    Server(Seed seed, SettingsPool& settings);
+
+    // ---- login ----
+    void begin();
+    // Takes what it understands of `in`, until ready or broken; the rest stays there.
+    void login(std::string& in);
+    Phase phase() const { return phase_; }
+    // Why it is broken: an ErrorResponse's body of the server, or a report of ours. Empty: lost.
+    std::string const& refusal() const { return refusal_; }
+    void mark_broken(std::string_view code, std::string_view text);
+
+    // ---- account ----
+    void owe(Owed owed) { owed_.push_back(owed); }
+    bool owes();
+    Owed& next() { return owed_.front(); }
+    void paid() { owed_.pop_front(); }
+    std::deque<Owed>& owed() { return owed_; }
+    // Nothing is owed, no transaction is open, nothing is half sent: it may go to another client.
+    bool is_free() { return !owes() && !unsynced && !copying_in && pass == 0 && status == 'I'; }
+
+    // Sends DISCARD ALL; cleaned() takes the answer: nothing yet, or whether the server is as new.
+    void begin_clean();
+    std::optional<bool> cleaned(std::string& in);
+
+    void parameter(std::string_view name, std::string_view value);
+
+    std::uint64_t id() const { return seed_.id; }
+    PoolKey const& key() const { return seed_.key; }
+    Epoch epoch() const { return seed_.epoch; }
+    std::uint32_t process() const { return process_; }
+    std::string const& cancel_key() const { return cancel_key_; }
+
+    std::string out;          // to be written to it
+    std::size_t pass = 0;     // bytes of a message that is being forwarded
+    bool pass_hidden = false;
+    char status = 'I';        // of the last ReadyForQuery
+    bool unsynced = false;    // messages of the extended protocol were sent since the last Sync
+    bool copying_in = false;  // it has asked for COPY data and the client has not ended it
+    bool skipping = false;    // after an error: it drops everything up to the next Sync
+    bool retire = false;      // to be closed when it is free
+    bool tells_xids = false;  // the extension is there: no transaction commits with an xid that was not told before
+    std::uint64_t xid = 0;    // of the transaction that is open; 0: none was told
+    Settings settings;        // that differ from what a login gives
+    Settings reported;        // values of ParameterStatus
+    PreparedOnServer prepared;
+    std::uint64_t unnamed = 0;  // whose unnamed statement it has: a number that the session chose; 0: nobody's
+
+  private:
+    void authenticate(std::string_view body);
+    void refuse(std::string body);
+    void answer(std::string_view payload);
+
+    Seed seed_;
+    SettingsPool& pool_;
+    Phase phase_ = Phase::login;
+    std::optional<auth::ScramClient> scram_;
+    std::string refusal_;
+    std::uint32_t process_ = 0;
+    std::string cancel_key_;
+    std::deque<Owed> owed_;
+};
+
+}  // namespace keel::proxy
