@@ -1,0 +1,67 @@
+// Who may log in from where and how: rules in the manner of pg_hba.conf, the first that matches decides.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace keel::auth {
+
+enum class Method { reject, trust, scram, md5, cert };
+char const* to_string(Method method);
+
+// An address of either family as 16 bytes (IPv4 mapped into ::ffff:0:0/96, as RFC 4291 says).
+struct Address {
+    std::array<std::uint8_t, 16> bytes = {};
+    bool is_v4 = false;
+    auto operator<=>(Address const&) const = default;
+};
+std::optional<Address> parse_address(std::string_view text);
+
+struct Rule {
+    enum class Connection { local, host, hostssl, hostnossl };
+    // all, or names; `same_user`: the database is named as the user.
+    struct Who {
+        bool all = false;
+        bool same_user = false;
+        std::vector<std::string> names = {};
+    };
+    Connection connection = Connection::host;
+    Who databases = {};
+    Who users = {};
+    bool any_address = false;
+    Address address = {};
+    int prefix = 0;  // bits of the family's own address
+    Method method = Method::reject;
+    int line = 0;
+};
+
+struct RuleProblem {
+    std::string file;
+    int line = 0;
+    std::string text;
+    std::string mend = {};
+};
+// "file:line: text\n    mend: ...".
+std::string to_string(RuleProblem const& problem);
+
+struct Rules {
+    std::vector<Rule> rules = {};
+    // All that is wrong, in order. With any, the rules must not be used.
+    std::vector<RuleProblem> problems = {};
+};
+Rules parse_rules(std::string_view text, std::string const& file);
+
+struct Visitor {
+    std::string database = {};
+    std::string user = {};
+    std::optional<Address> address = {};  // none: a unix socket
+    bool tls = false;
+};
+// The first that matches; none: the visitor is refused.
+Rule const* match(std::vector<Rule> const& rules, Visitor const& visitor);
+
+}  // namespace keel::auth

@@ -1,0 +1,83 @@
+// Which functions, operators and relations of one database a replica may serve, and the judgement of a statement by it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "sql/statement.h"
+
+namespace keel::sql {
+
+struct Verdict {
+    bool safe = false;
+    std::string reason = {};  // why not, as a sentence; empty when safe
+};
+
+// One database's. Filled by the caller from the rows of the queries below, then only read. Text columns, so that any
+// driver can hand them over.
+class Catalogue {
+  public:
+    // Rows (schema, name, volatile): one per function, procedures left out; an aggregate is as volatile as the
+    // functions behind it.
+    static constexpr std::string_view kFunctionsQuery = R"(
+select n.nspname, p.proname,
+       p.prokind not in ('f', 'a', 'w') or p.provolatile = 'v' or exists (
+           select 1 from pg_catalog.pg_aggregate a
+             join pg_catalog.pg_proc f on f.oid in (a.aggtransfn, a.aggfinalfn, a.aggcombinefn, a.aggserialfn,
+                                                    a.aggdeserialfn, a.aggmtransfn, a.aggminvtransfn, a.aggmfinalfn)
+            where a.aggfnoid = p.oid and f.provolatile = 'v')
+  from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace)";
+    // Rows (schema, symbol, volatile).
+    static constexpr std::string_view kOperatorsQuery = R"(
+select n.nspname, o.oprname, coalesce(p.provolatile = 'v', true)
+  from pg_catalog.pg_operator o join pg_catalog.pg_namespace n on n.oid = o.oprnamespace
+  left join pg_catalog.pg_proc p on p.oid = o.oprcode
+ where o.oprcode <> 0)";
+    // Rows (schema, name, kind, persistence, text): relkind, relpersistence, and for each view and each expression of a
+    // row security policy one row with its SQL; an empty text for the others.
+    static constexpr std::string_view kRelationsQuery = R"(
+select n.nspname, c.relname, c.relkind, c.relpersistence, case c.relkind when 'v' then pg_catalog.pg_get_viewdef(c.oid) else '' end
+  from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+ where c.relkind in ('r', 'p', 'v', 'm', 'f', 'S') and n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast')
+union all
+select n.nspname, c.relname, c.relkind, c.relpersistence,
+       'select ' || pg_catalog.pg_get_expr(l.polqual, l.polrelid)
+  from pg_catalog.pg_policy l join pg_catalog.pg_class c on c.oid = l.polrelid
+  join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+ where l.polqual is not null)";
+    // One row per volatile function that runs without being named: in a cast, a type's input or output, a domain's
+    // check, an operator class. With a row, nothing in this database is safe.
+    static constexpr std::string_view kHiddenQuery = "";
+
+    void add_function(std::string_view schema, std::string_view name, bool is_volatile);
+    void add_operator(std::string_view schema, std::string_view symbol, bool is_volatile);
+    void add_relation(std::string_view schema, std::string_view name, char kind, char persistence,
+                      std::string_view text);
+    void add_hidden(std::string_view what);
+    // The administrator's word for a function that the catalogue calls volatile: "f" or "schema.f".
+    void allow(std::string_view function);
+
+    // Safe only if everything that the statement reaches is known and harmless on a replica.
+    Verdict judge(Reach const& reach) const;
+
+  private:
+    enum class State : std::uint8_t { safe, unsafe, allowed };
+    struct Relation {
+        std::string unsafe = {};         // why it cannot be read on a replica
+        std::vector<Reach> bodies = {};  // what reading it runs
+    };
+    using States = std::unordered_map<std::string, State>;
+
+    States functions_;
+    States operators_;
+    std::unordered_map<std::string, std::vector<Relation>> relations_;
+    std::string hidden_;
+};
+
+// Of a statement: its verb must be a read, too.
+Verdict judge(Statement const& statement, Catalogue const& catalogue);
+
+}  // namespace keel::sql
