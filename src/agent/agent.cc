@@ -8,6 +8,7 @@
 
 #include "agent/certificates.h"
 #include "agent/errands.h"
+#include "agent/feed.h"
 #include "agent/membership.h"
 #include "agent/stopping.h"
 #include "agent/store_choice.h"
@@ -74,6 +75,7 @@ struct Agent {
     std::unique_ptr<postgres::Server> server;
     std::unique_ptr<Supervisor> supervisor;
     std::unique_ptr<Driver> driver;
+    std::unique_ptr<Feed> feed;
     std::unique_ptr<Desk> desk;
     std::unique_ptr<Membership> membership;
     runtime::HttpHandler handler;
@@ -170,6 +172,9 @@ void Agent::build_driver() {
         });
     };
     hands.on_record = [this](cluster::Record const& record) { on_record(record); };
+    hands.on_step = [this] {
+        if (feed) feed->ring();
+    };
     hands.on_fatal = [this](Error const& error) { stop_with(1, to_string(error)); };
     driver = std::make_unique<Driver>(std::move(identity), std::move(hands));
 }
@@ -190,7 +195,9 @@ Status Agent::build(MakeHandler const& make_handler) {
     KEEL_CHECK(build_server());
     build_driver();
     auto const fence = [this] { return server ? server->fence(*gate) : "none needed (a witness has no PostgreSQL)"; };
-    Desk::Parts parts{driver.get(), store.store.get(), supervisor.get(), &prepared, [this] { return reload(); }, fence};
+    feed = std::make_unique<Feed>(io, prepared.place);
+    Desk::Parts parts{
+        driver.get(), store.store.get(), supervisor.get(), &prepared, [this] { return reload(); }, feed.get(), fence};
     desk = std::make_unique<Desk>(config, std::move(parts));
     KEEL_CHECK(build_http(make_handler));
     certificates = std::make_unique<Certificates>(

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "agent/driver.h"
+#include "agent/feed.h"
 #include "agent/start_up.h"
 #include "cluster/operations.h"
 #include "cluster/status.h"
@@ -30,7 +31,8 @@ class Desk {
         Supervisor* supervisor = nullptr;  // none: a witness
         Prepared const* prepared = nullptr;
         std::function<Result<std::string>()> reload;  // node.toml again; what was taken over
-        std::function<std::string()> fence;           // whether the server fences itself, and why not
+        Feed* feed = nullptr;
+        std::function<std::string()> fence;  // whether the server fences itself, and why not
     };
     Desk(config::NodeConfig config, Parts parts) : config_(std::move(config)), parts_(std::move(parts)) {}
 
@@ -41,6 +43,8 @@ class Desk {
     runtime::Task<Result<cluster::Record>> change(Edit edit);
     runtime::Task<Result<std::string>> reload();
     runtime::Task<std::vector<Finding>> doctor();
+    // For the proxies of this node.
+    Feed& feed() const { return *parts_.feed; }
     Counters counters() const { return parts_.driver->story().counters(); }
     std::deque<Decision> const& decisions() const { return parts_.driver->story().decisions(); }
     // For history entries made by this agent itself.

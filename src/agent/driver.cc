@@ -87,6 +87,7 @@ void Driver::step(std::vector<cluster::Effect> effects) {
     keep_gate();
     keep_pace();
     carry_on();
+    if (hands_.on_step) hands_.on_step();
 }
 
 void Driver::carry_on() {

@@ -30,6 +30,8 @@ class Driver {
         std::function<void(Epoch, std::function<void(Status)> done)> persist;
         // A newer record: before the machine's effects that follow from it.
         std::function<void(cluster::Record const&)> on_record;
+        // After each step: what the agent knows may have changed.
+        std::function<void()> on_step;
         // The node cannot go on (the floor could not be written).
         std::function<void(Error)> on_fatal;
     };

@@ -72,6 +72,10 @@ class Tree {
         scope_.supervise("signals", [this] { return heed_signals(); });
         scope_.spawn("guardian", [this] { return keep_guardian(); });
         scope_.spawn("agent", [this] { return keep_agent(); });
+        if (config_.proxy.enabled && config_.kind == cluster::Kind::data)
+            scope_.spawn("proxy", [this] { return keep_proxy(); });
+        else
+            proxy_ended_ = true;
         notify_systemd("READY=1\n");
         io_.run();
         if (exit_code_ == 0 || exit_code_ == kExitLeft) remove_words(config_.directory);
@@ -118,6 +122,7 @@ class Tree {
         }
         ending_ = true;
         if (guardian_) (void)guardian_->signal(SIGTERM);
+        if (proxy_) (void)proxy_->signal(SIGTERM);
         agent_ended_ = true;
         end_if_alone();
     }
@@ -148,6 +153,29 @@ class Tree {
         end_if_alone();
     }
 
+    // Its load or its end is nobody's business but its clients': the lease is not touched by it.
+    Task<void> keep_proxy() {
+        Duration pause = kBackOffFirst;
+        while (!ending_) {
+            auto spec = spec_of(kProxyCommand);
+            if (account_) {
+                spec.user = account_->user;
+                spec.group = account_->group;
+            }
+            spec.signal_at_parent_death = SIGKILL;
+            auto const begun = runtime::boot_now();
+            auto const exit = co_await live(std::move(spec), proxy_);
+            if (ending_) break;
+            pause = runtime::boot_now() - begun > kHealthyAfter ? kBackOffFirst : pause;
+            log::warning("tree", "the proxy has ended ({}); again in {} ms",
+                         exit ? runtime::to_string(*exit) : to_string(exit.error()), to_ms(pause));
+            co_await runtime::sleep_for(pause);
+            pause = std::min(pause * 2, kBackOffMost);
+        }
+        proxy_ended_ = true;
+        end_if_alone();
+    }
+
     Task<void> heed_signals() {
         for (;;) {
             int const number = co_await signals_.next();
@@ -156,11 +184,12 @@ class Tree {
                 ending_ = true;
             }
             if (agent_) (void)agent_->signal(number == SIGHUP ? SIGHUP : SIGTERM);
+            if (proxy_) (void)proxy_->signal(number == SIGHUP ? SIGHUP : SIGTERM);
         }
     }
 
     void end_if_alone() {
-        if (agent_ended_ && guardian_ended_) io_.stop();
+        if (agent_ended_ && guardian_ended_ && proxy_ended_) io_.stop();
     }
 
     config::NodeConfig const& config_;
@@ -170,9 +199,11 @@ class Tree {
     runtime::Scope scope_;
     std::optional<runtime::Child> agent_;
     std::optional<runtime::Child> guardian_;
+    std::optional<runtime::Child> proxy_;
     bool ending_ = false;
     bool agent_ended_ = false;
     bool guardian_ended_ = false;
+    bool proxy_ended_ = false;
     int exit_code_ = 0;
 };
 

@@ -1,4 +1,4 @@
-// The root of a node's process tree: starts the agent and the guardian and starts them again when they die. No network,
+// The root of a node's process tree: starts agent, guardian and proxy, and starts them again when they die. No network,
 // no PostgreSQL.
 #pragma once
 
@@ -9,6 +9,7 @@ namespace keel::agent {
 // Hidden sub-commands of this program that the tree starts, each with "--dir DIRECTORY".
 inline constexpr char const* kAgentCommand = "agent";
 inline constexpr char const* kGuardianCommand = "guardian";
+inline constexpr char const* kProxyCommand = "proxy";
 
 // In the foreground, until SIGTERM or SIGINT (the agent ends in order, then the guardian; a second signal hurries) or
 // until the agent says that starting it again is of no use. Returns the exit code.

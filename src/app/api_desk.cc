@@ -72,6 +72,10 @@ runtime::HttpHandler api_handler(agent::Desk& desk, std::string version) {
     offered.try_parameters = [&desk](std::map<std::string, std::string> parameters) {
         return try_parameters_of(desk, std::move(parameters));
     };
+    offered.routes = [&desk](runtime::HttpStream& out) {
+        return desk.feed().stream(out, [&desk] { return cluster::routes_of(desk.look()); });
+    };
+    offered.users = [&desk] { return desk.feed().users(); };
     offered.counters = [&desk] { return counters_of(desk.counters()); };
     offered.authority = [&desk] { return authority_of(desk.pki()); };
     offered.store = store_of(desk.config().store);

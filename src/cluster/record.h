@@ -79,8 +79,8 @@ struct Branch {
     Epoch epoch;
     NodeId node;
     Fate fate = Fate::live;
-    // The next xid when the promotion came out of recovery, before anybody could write: what the WAL decided is below it.
-    // 0: not known.
+    // The next xid when the promotion came out of recovery, before anybody could write: what the WAL decided is below
+    // it. 0: not known.
     std::uint64_t first_xid = 0;
 };
 BOOST_DESCRIBE_STRUCT(Branch, (), (timeline, parent, fork, epoch, node, fate, first_xid))

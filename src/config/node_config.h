@@ -41,6 +41,40 @@ struct Postgres {
     std::uint32_t clone_rate_kbytes_max = 0;        // per second; 0: as fast as it goes
 };
 
+// When a client of the proxy gives its server back: at the end of a transaction, of its session, or of each statement.
+enum class ProxyPool { transaction, session, statement };
+BOOST_DESCRIBE_ENUM(ProxyPool, transaction, session, statement)
+enum class ProxyTls { off, allow, require };
+BOOST_DESCRIBE_ENUM(ProxyTls, off, allow, require)
+enum class ProxyBalance { round_robin, random, least_connections, lag_aware };
+BOOST_DESCRIBE_ENUM(ProxyBalance, round_robin, random, least_connections, lag_aware)
+
+struct Proxy {
+    bool enabled = true;
+    std::vector<std::string> listen;  // IP addresses; empty in the file: node.bind
+    std::uint16_t port = 6432;
+    std::uint16_t read_write_port = 6433;
+    std::uint16_t read_only_port = 6434;
+    std::string socket_directory;  // for Unix sockets as well; empty: none
+    ProxyTls tls = ProxyTls::allow;
+    std::string cert_file, key_file;  // empty: the node's own
+    ProxyPool pool = ProxyPool::transaction;
+    ProxyBalance balance = ProxyBalance::least_connections;
+    std::uint32_t clients_max = 1000;
+    std::uint32_t pool_size = 20;
+    std::uint32_t reserve_pool = 0;
+    std::uint32_t database_max = 0;
+    std::uint32_t prepared_max = 200;
+    std::uint32_t wait_s_max = 30;
+    std::uint32_t server_idle_s_max = 600;
+    std::uint32_t server_life_s_max = 3600;
+    std::uint32_t client_idle_s_max = 0;
+    std::uint32_t transaction_idle_s_max = 0;
+    std::uint32_t query_s_max = 0;
+    std::uint32_t read_lag_kbytes_max = 16384;
+    bool read_from_primary = true;
+};
+
 enum class LogLevel { debug, info, warning, error };
 BOOST_DESCRIBE_ENUM(LogLevel, debug, info, warning, error)
 enum class LogFormat { text, json };
@@ -63,6 +97,7 @@ struct NodeConfig {
     std::uint16_t api_port = kApiPort;
     Postgres postgres;
     Store store;
+    Proxy proxy;
     cluster::Tags tags;  // the member's tags at init or join; afterwards the record's count (pgkeel tag)
     Log log;
 

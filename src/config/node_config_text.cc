@@ -84,6 +84,45 @@ void write_postgres(Writer& out, NodeConfig const& config) {
         out.text(fmt::format("{} = {}\n", quoted(name), quoted(value)));
 }
 
+void write_proxy(Writer& out, NodeConfig const& config) {
+    Proxy const standard;
+    Proxy const& proxy = config.proxy;
+    auto const number = [&](char const* name, auto value, auto usual, char const* doc) {
+        out.key(name, std::to_string(value), std::to_string(usual), doc);
+    };
+    out.section("proxy",
+                "Applications connect to it: it pools, follows the primary, and holds work while there is none.");
+    out.key("enabled", flag(proxy.enabled), flag(standard.enabled), "Whether this node runs one.");
+    out.key("listen", quoted(proxy.listen), quoted(std::vector<std::string>{config.bind}), "IP addresses.");
+    number("port", proxy.port, standard.port, "Wherever a statement belongs. 0: none, as for the next two.");
+    number("read_write_port", proxy.read_write_port, standard.read_write_port, "The primary only.");
+    number("read_only_port", proxy.read_only_port, standard.read_only_port, "Standbys.");
+    out.key("socket_directory", quoted(proxy.socket_directory), quoted(standard.socket_directory),
+            "For Unix sockets too; empty: none.");
+    out.key("tls", name_of(proxy.tls), name_of(standard.tls), "off, allow or require.");
+    out.key("cert_file", quoted(proxy.cert_file), quoted(standard.cert_file), "Empty: the node's own certificate.");
+    out.key("key_file", quoted(proxy.key_file), quoted(standard.key_file), "Its key; mode 0600.");
+    out.key("pool", name_of(proxy.pool), name_of(standard.pool),
+            "A client gives its server back after each transaction, session or statement.");
+    out.key("balance", name_of(proxy.balance), name_of(standard.balance),
+            "Among standbys: round_robin, random, least_connections or lag_aware.");
+    number("clients_max", proxy.clients_max, standard.clients_max, "Clients at one time.");
+    number("pool_size", proxy.pool_size, standard.pool_size, "Server connections per database and user.");
+    number("reserve_pool", proxy.reserve_pool, standard.reserve_pool, "And so many more for who waits five seconds.");
+    number("database_max", proxy.database_max, standard.database_max, "Server connections per database; 0: no limit.");
+    number("prepared_max", proxy.prepared_max, standard.prepared_max, "Statements prepared on one server connection.");
+    number("wait_s_max", proxy.wait_s_max, standard.wait_s_max, "For a server connection, or a primary.");
+    number("server_idle_s_max", proxy.server_idle_s_max, standard.server_idle_s_max, "Then it is closed.");
+    number("server_life_s_max", proxy.server_life_s_max, standard.server_life_s_max, "The same, once it is free.");
+    number("client_idle_s_max", proxy.client_idle_s_max, standard.client_idle_s_max, "0: no limit.");
+    number("transaction_idle_s_max", proxy.transaction_idle_s_max, standard.transaction_idle_s_max, "0: no limit.");
+    number("query_s_max", proxy.query_s_max, standard.query_s_max, "0: no limit.");
+    number("read_lag_kbytes_max", proxy.read_lag_kbytes_max, standard.read_lag_kbytes_max,
+           "A standby further behind gets no reads.");
+    out.key("read_from_primary", flag(proxy.read_from_primary), flag(standard.read_from_primary),
+            "When no standby is usable.");
+}
+
 void write_store(Writer& out, Store const& store) {
     Store const standard;
     out.section("store", "Where the cluster's record lives.");
@@ -122,6 +161,7 @@ std::string render_node_config(NodeConfig const& config) {
     write_node(out, config);
     if (config.kind == cluster::Kind::data) write_postgres(out, config);
     write_store(out, config.store);
+    write_proxy(out, config);
     if (config.kind == cluster::Kind::data) write_tags(out, config.tags);
     Log const standard;
     out.section("log", "The agent's log.");

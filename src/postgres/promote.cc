@@ -49,8 +49,8 @@ void begin_checkpoint(Server::State& state, Bound const& bound) {
 
 }  // namespace
 
-// The fence holds every commit back until the record confirms this leader: whoever got an xid so far, without leave from
-// it, aborts. Without the fence others may write already, and an xid below this one could be anybody's.
+// The fence holds every commit back until the record confirms this leader: whoever got an xid so far, without leave
+// from it, aborts. Without the fence others may write already, and an xid below this one could be anybody's.
 void Server::State::note_first_xid(Connection& connection, Timeline timeline, Bound const& bound) {
     auto const rows = connection.query(
         "SELECT pg_snapshot_xmax(pg_current_snapshot()) WHERE EXISTS (SELECT FROM pg_settings WHERE name = "

@@ -1,5 +1,5 @@
-// PostgreSQL's wire protocol as frames (manual, chapter "Frontend/Backend Protocol"): looks at bytes that it does not own,
-// and writes the few messages that a proxy makes itself. Never allocates to read.
+// PostgreSQL's wire protocol as frames (manual, chapter "Frontend/Backend Protocol"): looks at bytes that it does not
+// own, and writes the few messages that a proxy makes itself. Never allocates to read.
 #pragma once
 
 #include <cstdint>

@@ -7,7 +7,8 @@ namespace keel::proxy {
 namespace {
 
 bool is_exit(TextFacts const& facts) {
-    return facts.statements == 1 && !facts.chain && (facts.verb == sql::Verb::rollback || facts.verb == sql::Verb::commit);
+    return facts.statements == 1 && !facts.chain &&
+           (facts.verb == sql::Verb::rollback || facts.verb == sql::Verb::commit);
 }
 
 }  // namespace
@@ -26,9 +27,12 @@ void Detached::refuse(std::string& out, bool extended) {
                                {"ERROR", "40001", "the transaction was lost with its server",
                                 "The primary changed. Nothing of this transaction is stored.", "Run it again."});
     } else {
-        protocol::write_report(
-            out, 'E',
-            {"ERROR", "25P02", "current transaction is aborted, commands ignored until end of transaction block", {}, {}});
+        protocol::write_report(out, 'E',
+                               {"ERROR",
+                                "25P02",
+                                "current transaction is aborted, commands ignored until end of transaction block",
+                                {},
+                                {}});
     }
     told_ = true;
     if (extended)

@@ -41,7 +41,7 @@ class Detached {
     bool aborted_ = false;
     bool skip_ = false;
     bool told_ = false;
-    bool unnamed_ends_ = false;               // the unnamed statement is a ROLLBACK or COMMIT
+    bool unnamed_ends_ = false;                // the unnamed statement is a ROLLBACK or COMMIT
     std::unordered_set<std::string> portals_;  // of such
 };
 

@@ -23,12 +23,12 @@ struct Policy {
     std::size_t prepared_max = 200;     // statements prepared on one server
     std::size_t buffer_bytes = 262144;  // that may wait for one slow reader
     Duration reserve_after = 5s;
-    Duration wait_max = 30s;            // for a server, and for a primary
-    Duration login_max = 60s;           // of a client, from its first byte on
+    Duration wait_max = 30s;   // for a server, and for a primary
+    Duration login_max = 60s;  // of a client, from its first byte on
     Duration server_idle_max = 600s;
     Duration server_life_max = 3600s;
-    Duration reader_stall_max = 60s;    // a client that takes nothing of what it asked for
-    Duration client_idle_max{0};        // 0: no limit, as the next two
+    Duration reader_stall_max = 60s;  // a client that takes nothing of what it asked for
+    Duration client_idle_max{0};      // 0: no limit, as the next two
     Duration transaction_idle_max{0};
     Duration query_max{0};
 };

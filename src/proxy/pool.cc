@@ -13,7 +13,7 @@ constexpr Duration kPauseMost = 500ms;
 
 std::uint64_t Pools::take(PoolKey const& key) {
     auto const at = pools_.find(key);
-    if (held() || at == pools_.end() || !at->second.queue.empty() || at->second.idle.empty()) return 0;
+    if (held(key) || at == pools_.end() || !at->second.queue.empty() || at->second.idle.empty()) return 0;
     auto const server = at->second.idle.back().server;
     at->second.idle.pop_back();
     return server;
@@ -84,38 +84,26 @@ void Pools::failed(std::uint64_t server, Failure const& failure, Instant now) {
     pool.pause = {};
 }
 
-void Pools::retarget(NodeId const& from, NodeId const& node) {
-    std::vector<PoolKey> moved;
-    for (auto& [key, pool] : pools_) {
-        if (key.node == from) moved.push_back(key);
+void Pools::close_idle(Pool& pool) {
+    while (!pool.idle.empty()) {
+        auto const server = pool.idle.back().server;
+        drop(server);
+        to_close_.push_back({server});
     }
-    for (auto const& key : moved) {
-        auto& old = pools_[key];
-        while (!old.idle.empty()) {
-            auto const server = old.idle.back().server;
-            drop(server);
-            to_close_.push_back({server});
-        }
-        if (from == node) continue;
-        PoolKey const next{key.database, key.user, node};
-        auto& pool = pools_[next];
-        for (auto const& waiter : old.queue) {
-            waiting_[waiter.client] = next;
-            pool.queue.push_back(waiter);
-        }
-        std::ranges::stable_sort(pool.queue, {}, &Waiter::since);
-        old.queue.clear();
+}
+
+void Pools::close_primary() {
+    for (auto& [key, pool] : pools_) {
+        if (!key.node.value.empty()) continue;
+        close_idle(pool);
+        pool.again = {};
+        pool.pause = {};
     }
 }
 
 void Pools::close_idle(std::string const& database) {
     for (auto& [key, pool] : pools_) {
-        if (!database.empty() && key.database != database) continue;
-        while (!pool.idle.empty()) {
-            auto const server = pool.idle.back().server;
-            drop(server);
-            to_close_.push_back({server});
-        }
+        if (database.empty() || key.database == database) close_idle(pool);
     }
 }
 
@@ -154,7 +142,7 @@ void Pools::expire(PoolKey const& key, Pool& pool, Instant now, PoolActions& out
     while (!pool.queue.empty() && now - pool.queue.front().since >= policy_.wait_max) {
         Turn turn{pool.queue.front().client, {}, {}, {}};
         auto const waited = to_ms(policy_.wait_max);
-        if (held()) {
+        if (held(key)) {
             turn.code = "57P03";
             turn.text = fmt::format("no primary for {} ms: {}", waited, held_);
             turn.hint = "Try again; pgkeel status shows the cluster.";
@@ -205,7 +193,7 @@ PoolActions Pools::step(Instant now) {
     next_time_ = Instant::max();
     for (auto at = pools_.begin(); at != pools_.end();) {
         auto& [key, pool] = *at;
-        if (!held()) serve(key, pool, now, out);
+        if (!held(key)) serve(key, pool, now, out);
         expire(key, pool, now, out);
         sweep_idle(pool, now, out);
         if (pool.total == 0 && pool.queue.empty() && now >= pool.again)

@@ -67,9 +67,9 @@ class Pools {
         std::string text;
     };
     void failed(std::uint64_t server, Failure const& failure, Instant now);
-    // Closes what leads elsewhere; clients that wait for it wait for `node` from now on.
-    void retarget(NodeId const& from, NodeId const& node);
-    // While held nothing is given or opened: `why` is told to those whose time is up.
+    // Forgets the idle servers that lead to the primary; they are to be closed.
+    void close_primary();
+    // While held nobody gets the primary: `why` is told to those whose time is up.
     void hold(std::string why) { held_ = std::move(why); }
     bool held() const { return !held_.empty(); }
     std::string const& hold_reason() const { return held_; }
@@ -110,6 +110,8 @@ class Pools {
     void serve(PoolKey const& key, Pool& pool, Instant now, PoolActions& out);
     void expire(PoolKey const& key, Pool& pool, Instant now, PoolActions& out);
     void sweep_idle(Pool& pool, Instant now, PoolActions& out);
+    bool held(PoolKey const& key) const { return held() && key.node.value.empty(); }
+    void close_idle(Pool& pool);
     bool may_open(PoolKey const& key, Pool const& pool, Instant now) const;
     void drop(std::uint64_t server);
     void wake_at(Instant time);

@@ -111,7 +111,10 @@ void Server::authenticate(std::string_view body) {
     if (kind == Authentication::sasl && seed_.credentials.scram) {
         scram_.emplace(*seed_.credentials.scram, seed_.nonce);
         auto const first = scram_->first();
-        protocol::Message(out, 'p').text(scram_->mechanism()).u32(static_cast<std::uint32_t>(first.size())).bytes(first);
+        protocol::Message(out, 'p')
+            .text(scram_->mechanism())
+            .u32(static_cast<std::uint32_t>(first.size()))
+            .bytes(first);
         return;
     }
     if (kind == Authentication::sasl_continue && scram_) {

@@ -22,7 +22,7 @@ namespace keel::proxy {
 struct PoolKey {
     std::string database;
     std::string user;
-    NodeId node;  // whom it leads to
+    NodeId node;  // the one it leads to; empty: whoever is primary
     auto operator<=>(PoolKey const&) const = default;
 };
 
@@ -47,6 +47,7 @@ enum class Reply : std::uint8_t {
     copy_end,  // no answer of its own: where the client ended its COPY data
     restore,   // our own query: settings
     learn,     // our own query: what the session has become
+    fate,      // our own query: what became of a transaction
     clean,     // our own query: DISCARD ALL
 };
 inline bool ends_in_ready(Reply reply) {
@@ -56,8 +57,8 @@ inline bool ends_in_ready(Reply reply) {
 // An answer that the server owes.
 struct Owed {
     Reply reply = Reply::query;
-    bool hidden = false;    // not for the client
-    bool commits = false;   // of a COMMIT, or of what may be one
+    bool hidden = false;   // not for the client
+    bool commits = false;  // of a COMMIT, or of what may be one
 };
 
 class Server {
@@ -66,6 +67,7 @@ class Server {
         std::uint64_t id = 0;
         PoolKey key;
         Epoch epoch;
+        NodeId node;  // whom it leads to
         Credentials credentials;
         std::string nonce;  // auth::scram_nonce
     };
@@ -100,11 +102,12 @@ class Server {
     std::uint64_t id() const { return seed_.id; }
     PoolKey const& key() const { return seed_.key; }
     Epoch epoch() const { return seed_.epoch; }
+    NodeId const& node() const { return seed_.node; }
     std::uint32_t process() const { return process_; }
     std::string const& cancel_key() const { return cancel_key_; }
 
-    std::string out;          // to be written to it
-    std::size_t pass = 0;     // bytes of a message that is being forwarded
+    std::string out;       // to be written to it
+    std::size_t pass = 0;  // bytes of a message that is being forwarded
     bool pass_hidden = false;
     char status = 'I';        // of the last ReadyForQuery
     bool unsynced = false;    // messages of the extended protocol were sent since the last Sync

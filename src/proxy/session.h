@@ -41,7 +41,7 @@ struct Shared {
     TextCache* texts = nullptr;
     auth::UserTable const* users = nullptr;
     Welcomes* welcomes = nullptr;
-    Secret mock;                    // for users that do not exist
+    Secret mock;                     // for users that do not exist
     std::uint64_t unnamed_next = 0;  // numbers of unnamed statements
 };
 
@@ -52,7 +52,7 @@ class Session {
   public:
     struct Seed {
         std::uint64_t id = 0;
-        std::string nonce;      // auth::scram_nonce
+        std::string nonce;  // auth::scram_nonce
         auth::Md5Salt salt{};
         std::uint32_t process = 0;
         std::string cancel_key;  // 32 bytes; protocol 3.0 gets the first four
@@ -65,7 +65,7 @@ class Session {
         users,   // fresh verifiers; then users_known()
         login,   // may this user log in now: admit() or refuse()
         server,  // attach(), or refuse()
-        fate,    // of lost_xid() in lost_epoch(): fate_known()
+        fate,    // of lost_xid() in lost_epoch(): fate_known(), or attach() of a server that is to be asked
         cancel,  // somebody's request to cancel: see cancel(); then the connection ends
         close,   // write `out`, then close
     };
@@ -85,6 +85,7 @@ class Session {
     // last word); so a transaction whose xid was not told has stored nothing.
     void lost(bool complete);
     void fate_known(Fate fate);
+    bool is_asking_fate() const { return asking_fate_; }
     // An ErrorResponse's body, or code and text: the client is told, and closed.
     void refuse(std::string_view report_body);
     void refuse(std::string_view code, std::string_view text, std::string_view hint = {});
@@ -175,6 +176,8 @@ class Session {
     void take_ready(char status);
     void begin_copy();
     void learnt();
+    bool begin_restore();
+    void fate_told();
     void settle();
     void tell_reported();
     void undo_parse(bool failed);
@@ -208,12 +211,14 @@ class Session {
     protocol::Cancel cancel_;
 
     Server* server_ = nullptr;
-    Settings settings_;   // as wanted
-    Settings reported_;   // as the client was told
+    Settings settings_;                // as wanted
+    Settings reported_;                // as the client was told
     std::vector<std::string> custom_;  // names of settings with a dot that it ever set
     std::string pinned_;               // why it keeps its server
     bool ask_ = false;                 // what the session has become is to be asked
-    bool restoring_ = false;           // until the server has its settings nothing else is sent to it
+    bool asking_fate_ = false;
+    std::string fate_;
+    bool restoring_ = false;  // until the server has its settings nothing else is sent to it
     std::string restore_error_;
     std::string restore_code_;
     SettingsMap learning_;
@@ -222,7 +227,7 @@ class Session {
 
     Names names_;
     Unnamed unnamed_;
-    TextFacts portal_;               // of the statement in the unnamed portal
+    TextFacts portal_;  // of the statement in the unnamed portal
     bool named_portal_commits_ = false;
     std::deque<Undo> undo_;
     Detached detached_;

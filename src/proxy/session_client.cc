@@ -18,8 +18,6 @@ std::string_view body_of(protocol::Head const& head, std::string_view rest) {
     return rest.substr(protocol::kHead, std::min(head.size, rest.size()) - protocol::kHead);
 }
 
-bool is_extended(char type) { return type == 'P' || type == 'B' || type == 'D' || type == 'E' || type == 'C'; }
-
 }  // namespace
 
 void Session::from_client(std::string_view bytes) {
@@ -42,7 +40,7 @@ void Session::advance() {
         std::size_t step = 0;
         if (phase_ == Phase::ready) {
             if (server_ != nullptr && server_->out.size() > shared_.policy->buffer_bytes) break;
-            if (rest.empty() || restoring_) break;
+            if (rest.empty() || restoring_ || asking_fate_) break;
             step = take_message(rest);
             if (step == 0) break;
         } else if (phase_ == Phase::first) {
@@ -106,6 +104,7 @@ std::size_t Session::take_message(std::string_view rest) {
         need_ = Need::server;
         return 0;
     }
+    if (server_->settings != settings_ && server_->is_free() && begin_restore()) return 0;
     if (server_->copying_in) return forward(head, rest);
     // After an error the server drops everything up to the next Sync, and so does the proxy.
     if (server_->skipping && head.type != 'S') {
@@ -304,9 +303,9 @@ std::size_t Session::take_bind(protocol::Head const& head, std::string_view rest
     }
     ++queries;
     auto const known = name.empty() ? names_.end() : names_.find(std::string(name));
-    TextFacts const& facts = name.empty()             ? unnamed_.facts
+    TextFacts const& facts = name.empty()            ? unnamed_.facts
                              : known == names_.end() ? shared_.texts->unread()
-                                                      : shared_.texts->of(known->second->text());
+                                                     : shared_.texts->of(known->second->text());
     if (known != names_.end() || name.empty()) note(facts);
     if (portal.empty())
         portal_ = facts;

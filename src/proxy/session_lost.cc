@@ -39,6 +39,14 @@ void answer_done(std::string& out, Owed const& owed, char const* tag) {
 
 void Session::lost(bool complete) {
     if (server_ == nullptr || phase_ == Phase::closing) return;
+    if (asking_fate_) {
+        // What was lost is still what it was; somebody else has to be asked.
+        server_ = nullptr;
+        server_in_.clear();
+        asking_fate_ = restoring_ = false;
+        need_ = Need::fate;
+        return;
+    }
     Server& server = *server_;
     bool const half_answered = answer_pass_ > 0 && !answer_hidden_;
     bool const learning = std::ranges::any_of(server.owed(), [](Owed const& one) { return one.reply == Reply::learn; });
@@ -80,8 +88,8 @@ void Session::lost(bool complete) {
     need_ = Need::fate;
 }
 
-// Nothing was on its way. In a transaction the next thing that the client sends is answered with the error; a batch that
-// has no Sync yet has failed now, unless it had already.
+// Nothing was on its way. In a transaction the next thing that the client sends is answered with the error; a batch
+// that has no Sync yet has failed now, unless it had already.
 void Session::lost_at_rest(bool skipping) {
     if (!lost_unsynced_ || skipping) {
         detached_.begin(lost_in_transaction_, lost_unsynced_, false);

@@ -76,9 +76,12 @@ std::size_t Session::take_answer(protocol::Head const& head, std::string_view re
     auto const body = [&] { return rest.substr(protocol::kHead, head.size - protocol::kHead); };
     switch (head.type) {
         case 'D':
-            if (reply != Reply::learn || !owes) return pass(hidden);
+            if ((reply != Reply::learn && reply != Reply::fate) || !owes) return pass(hidden);
             if (!whole) return 0;
-            take_row(body());
+            if (reply == Reply::learn)
+                take_row(body());
+            else
+                fate_ = body();
             return head.size;
         case '1':
         case '3':
@@ -261,6 +264,8 @@ void Session::take_ready(char status) {
         tell_reported();
     } else if (owed.reply == Reply::learn) {
         learnt();
+    } else if (owed.reply == Reply::fate) {
+        return fate_told();
     } else if (!owed.hidden) {
         protocol::write_ready(out, status);
         if (status == 'I') ++transactions;
@@ -308,20 +313,48 @@ void Session::tell_reported() {
     reported_ = server_->reported;
 }
 
+// One column, as text.
+void Session::fate_told() {
+    asking_fate_ = false;
+    protocol::Reader reader(fate_);
+    auto const columns = reader.u16();
+    auto const length = reader.u32();
+    auto const text = columns == 1 && length != 0xffffffffU ? reader.bytes(length) : std::string_view{};
+    if (text == "in progress") {
+        need_ = Need::fate;  // it waits for standbys, perhaps: to be asked again
+        return;
+    }
+    fate_known(text == "committed" ? Fate::committed : text == "aborted" ? Fate::not_committed : Fate::unknown);
+}
+
+// Has the server take this session's settings, if it has others. Until it has, nothing else is sent: under other
+// settings (a role, a search path) it would not be what the client means.
+bool Session::begin_restore() {
+    if (server_->settings == settings_) return false;
+    auto const sql = difference(*server_->settings, *settings_);
+    server_->settings = settings_;
+    if (sql.empty()) return false;
+    protocol::write_query(server_->out, sql);
+    server_->owe({Reply::restore, true});
+    server_->unnamed = 0;
+    restoring_ = true;
+    return true;
+}
+
 void Session::attach(Server& server) {
     server_ = &server;
-    need_ = Need::nothing;
-    if (server.settings != settings_) {
-        auto const sql = difference(*server.settings, *settings_);
-        server.settings = settings_;
-        if (!sql.empty()) {
-            protocol::write_query(server.out, sql);
-            server.owe({Reply::restore, true});
-            server.unnamed = 0;
-            // Under other settings (a role, a search path) it would not be what the client means.
-            restoring_ = true;
-        }
+    if (need_ == Need::fate) {
+        asking_fate_ = true;
+        fate_.clear();
+        need_ = Need::nothing;
+        protocol::write_query(server.out,
+                              "SELECT pg_catalog.pg_xact_status('" + std::to_string(lost_xid_) + "'::pg_catalog.xid8)");
+        server.owe({Reply::fate, true});
+        server.unnamed = 0;
+        return;
     }
+    need_ = Need::nothing;
+    begin_restore();
     if (!server.owes()) {
         tell_reported();
         settle();
@@ -331,7 +364,8 @@ void Session::attach(Server& server) {
 
 bool Session::is_releasable() {
     if (server_ == nullptr || shared_.policy->mode == PoolMode::session) return false;
-    return phase_ == Phase::ready && pinned_.empty() && !ask_ && answer_pass_ == 0 && pass_ == 0 && server_->is_free();
+    return phase_ == Phase::ready && pinned_.empty() && !ask_ && !asking_fate_ && answer_pass_ == 0 && pass_ == 0 &&
+           server_->is_free();
 }
 
 }  // namespace keel::proxy

@@ -1,5 +1,5 @@
-// A session's settings as a shared map: two sessions with the same settings share one object, so that "nothing to do" is
-// the comparison of two pointers.
+// A session's settings as a shared map: two sessions with the same settings share one object, so that "nothing to do"
+// is the comparison of two pointers.
 #pragma once
 
 #include <map>
@@ -37,8 +37,8 @@ std::string quote_literal(std::string_view text);
 // nothing.
 std::string difference(SettingsMap const& from, SettingsMap const& to);
 
-// Asks a session what it has become: rows (name, value) for settings that were set in it, and rows ("", reason) for what
-// ties a client to it. `custom` are names with a dot, which no view shows; `user` is who logged in.
+// Asks a session what it has become: rows (name, value) for settings that were set in it, and rows ("", reason) for
+// what ties a client to it. `custom` are names with a dot, which no view shows; `user` is who logged in.
 std::string question(std::vector<std::string> const& custom, std::string_view user);
 
 }  // namespace keel::proxy

@@ -1,6 +1,7 @@
 #include "runtime/tls.h"
 
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -117,6 +118,26 @@ Result<TlsContext> client_mutual(TlsIdentity const& identity) { return make(fals
 
 Result<TlsContext> server_optional_client(TlsIdentity const& identity) {
     return make(true, identity, true, SSL_VERIFY_PEER);
+}
+
+Result<TlsContext> server_for_applications(Pair const& own) {
+    auto made = std::make_shared<ssl::context>(ssl::context::tls_server);
+    SSL_CTX* const context = made->native_handle();
+    SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+    SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE);
+    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_num_tickets(context, 0);
+    SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
+    KEEL_CHECK(add_own(context, {{}, own}, false));
+    BioPtr const bio(BIO_new_mem_buf(own.certificate.data(), static_cast<int>(own.certificate.size())));
+    CertificatePtr const first(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
+    while (X509* const next = PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)) {
+        if (SSL_CTX_add0_chain_cert(context, next) == 1) continue;
+        X509_free(next);
+        return openssl_failure(Code::invalid, "use the certificate's chain");
+    }
+    ERR_clear_error();
+    return TlsContext(std::move(made));
 }
 
 Result<TlsContext> client_pinned(std::string const& authority_fingerprint) {

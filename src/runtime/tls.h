@@ -1,4 +1,4 @@
-// TLS contexts, 1.3 only: who may speak to whom is decided here.
+// TLS contexts: who may speak to whom is decided here. 1.3 only, but for applications.
 #pragma once
 
 #include <memory>
@@ -38,6 +38,9 @@ Result<TlsContext> client_mutual(TlsIdentity const& identity);
 // API: shows the node's certificate and the authority's (so that a joining node can pin it); a client certificate is
 // optional, but one that is shown must be of the authority.
 Result<TlsContext> server_optional_client(TlsIdentity const& identity);
+// For applications, which have libraries of every age: TLS 1.2 too, and no client certificate is asked for. The
+// certificate may be followed by its chain.
+Result<TlsContext> server_for_applications(Pair const& own);
 // A client without certificate that knows only the authority's fingerprint (hex, as of fingerprint()).
 Result<TlsContext> client_pinned(std::string const& authority_fingerprint);
 

@@ -105,7 +105,22 @@ std::optional<HttpResponse> open_answer(Desk const& desk, HttpRequest const& req
 struct Api::State {
     Desk desk;
 
+    // The agent's own processes are the only ones that may come in here.
+    Task<HttpResponse> for_proxy(HttpRequest const& request) {
+        if (!request.local)
+            co_return refuse({Code::denied, request.path + " is for the proxy of this node", "connect to the proxy"});
+        HttpResponse response;
+        if (request.path == "/proxy/routes") {
+            response.content_type = "application/x-ndjson";
+            response.stream = desk.routes;
+            co_return response;
+        }
+        if (request.path == "/proxy/users") co_return answer(co_await desk.users());
+        co_return refuse({Code::not_found, "there is nothing at " + request.path, "/proxy/routes, /proxy/users"});
+    }
+
     Task<HttpResponse> get(HttpRequest const& request) {
+        if (request.path.starts_with("/proxy/")) co_return co_await for_proxy(request);
         if (auto response = open_answer(desk, request)) co_return *std::move(response);
         co_return co_await guarded("GET", request);
     }

@@ -66,6 +66,9 @@ struct Desk {
     // What PostgreSQL itself has against these parameters, before they become every node's.
     std::function<runtime::Task<Status>(std::map<std::string, std::string>)> try_parameters;
     std::function<Counters()> counters;
+    // For the proxies of this node, through its Unix socket only: routes as they change, and the roles' verifiers.
+    std::function<runtime::Task<void>(runtime::HttpStream&)> routes;
+    std::function<runtime::Task<Result<std::string>>()> users;
     // Read from <dir>/pki when asked; never kept.
     std::function<runtime::Task<Result<Authority>>()> authority;
     StoreHint store;  // from node.toml, for nodes that join

@@ -1,0 +1,84 @@
+#include "agent/feed.h"
+
+#include <algorithm>
+
+#include "base/json.h"
+#include "runtime/clock.h"
+
+namespace keel::agent {
+
+namespace {
+
+constexpr Duration kSignOfLife = 1s;
+// Positions change with every commit; a proxy needs them less often than it needs a leader.
+constexpr Duration kPositionsEvery = 50ms;
+
+constexpr char const* kUsers =
+    "SELECT rolname, coalesce(rolpassword, ''), CASE WHEN isfinite(rolvaliduntil) THEN"
+    " (extract(epoch FROM rolvaliduntil) * 1000000)::bigint END, rolcanlogin, rolconnlimit, rolsuper FROM pg_authid"
+    " WHERE rolname !~ '^pg_'";
+
+}  // namespace
+
+Feed::Feed(runtime::Io& io, std::optional<postgres::Place> place)
+    : io_(io), place_(std::move(place)), worker_("pg users") {}
+
+void Feed::ring() {
+    std::erase_if(waiting_, [](auto const& one) { return one.expired(); });
+    for (auto const& one : waiting_) {
+        if (auto const event = one.lock()) event->notify();
+    }
+}
+
+runtime::Task<void> Feed::stream(runtime::HttpStream& out, Look look) {
+    auto const changed = std::make_shared<runtime::Event>(io_);
+    waiting_.push_back(changed);
+    std::optional<cluster::Routes> told;
+    Instant told_at;
+    for (;;) {
+        auto routes = look();
+        auto const now = runtime::boot_now();
+        bool const news = !told || !cluster::same_but_positions(*told, routes);
+        bool const moved = !news && !(*told == routes);
+        std::string line;
+        if (news || (moved && now - told_at >= kPositionsEvery)) {
+            line = json::write(routes);
+            told = std::move(routes);
+        }
+        if (!line.empty() || now - told_at >= kSignOfLife) {
+            told_at = now;
+            if (!co_await out.write(line + "\n")) co_return;
+        }
+        co_await changed->wait_for(moved && line.empty() ? kPositionsEvery : kSignOfLife);
+    }
+}
+
+runtime::Task<Result<std::string>> Feed::users() {
+    if (!place_) co_return fail(Code::not_found, "a witness knows no users", "connect to a data node");
+    co_return co_await runtime::run_blocking(worker_, [this] { return read_users(); });
+}
+
+Result<std::string> Feed::read_users() {
+    postgres::Bound const bound(1500ms);
+    if (!connection_.is_open()) {
+        KEEL_TRY(connection_, postgres::Connection::open(postgres::local_conninfo(*place_, "pgkeel users"), bound));
+    }
+    auto rows = connection_.query(kUsers, bound);
+    if (!rows) {
+        connection_.close();
+        return fail(std::move(rows.error()));
+    }
+    boost::json::array out;
+    for (auto const& row : *rows) {
+        boost::json::object one{{"name", row[0].value_or("")},
+                                {"verifier", row[1].value_or("")},
+                                {"can_login", row[3].value_or("f") == "t"},
+                                {"connection_limit", std::atoi(row[4].value_or("-1").c_str())},
+                                {"superuser", row[5].value_or("f") == "t"}};
+        if (row[2]) one["valid_until_us"] = std::strtoll(row[2]->c_str(), nullptr, 10);
+        out.push_back(std::move(one));
+    }
+    return boost::json::serialize(out);
+}
+
+}  // namespace keel::agent

@@ -1,0 +1,40 @@
+// What the agent tells the proxies of its node: where work may go, pushed as it changes, and who may log in.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cluster/routes.h"
+#include "postgres/libpq.h"
+#include "runtime/blocking.h"
+#include "runtime/http.h"
+
+namespace keel::agent {
+
+class Feed {
+  public:
+    using Look = std::function<cluster::Routes()>;
+    // No place: a witness, which knows no users.
+    Feed(runtime::Io& io, std::optional<postgres::Place> place);
+
+    // Something may have changed.
+    void ring();
+    // One line of JSON for each change, and an empty one each second. Until the reader is gone.
+    runtime::Task<void> stream(runtime::HttpStream& out, Look look);
+    // Every role with its verifier, as JSON: for a proxy of this node only, and never for a log.
+    runtime::Task<Result<std::string>> users();
+
+  private:
+    Result<std::string> read_users();
+
+    runtime::Io& io_;
+    std::optional<postgres::Place> place_;
+    std::vector<std::weak_ptr<runtime::Event>> waiting_;
+    runtime::Worker worker_;
+    postgres::Connection connection_;  // the worker's
+};
+
+}  // namespace keel::agent
