@@ -29,7 +29,7 @@ Hint read_hint(std::string_view text) {
 
 // The name under the cursor, which must end the statement.
 bool last_name(Cursor& cursor, Statement& statement) {
-    auto name = cursor.now().is_name() ? name_of(cursor.lexer(), cursor.now()) : std::nullopt;
+    auto name = cursor.here().is_name() ? name_of(cursor.lexer(), cursor.here()) : std::nullopt;
     if (!name) return false;
     statement.name = std::move(*name);
     cursor.step();
@@ -39,11 +39,11 @@ bool last_name(Cursor& cursor, Statement& statement) {
 // What stands between the parenthesis under the cursor and its match, which is left behind.
 bool read_parentheses(Cursor& cursor, std::string& text) {
     if (!cursor.take(Kind::open)) return false;
-    std::uint32_t const begin = cursor.now().begin;
+    std::uint32_t const begin = cursor.here().begin;
     for (std::size_t depth = 1; !cursor.at_end(); cursor.step()) {
-        if (cursor.now().kind == Kind::open) ++depth;
-        if (cursor.now().kind != Kind::close || --depth > 0) continue;
-        text = cursor.lexer().text().substr(begin, cursor.now().begin - begin);
+        if (cursor.here().kind == Kind::open) ++depth;
+        if (cursor.here().kind != Kind::close || --depth > 0) continue;
+        text = cursor.lexer().text().substr(begin, cursor.here().begin - begin);
         cursor.step();
         return true;
     }
@@ -51,20 +51,20 @@ bool read_parentheses(Cursor& cursor, std::string& text) {
 }
 
 bool read_prepare(Cursor& cursor, Statement& statement) {
-    if (cursor.now().is(Word::transaction) && cursor.peek(1).is_string())
+    if (cursor.here().is(Word::transaction) && cursor.peek(1).is_string())
         return read_transaction(Word::prepare, cursor, statement);
     statement.verb = Verb::prepare;
-    auto const name = cursor.now().is_name() ? name_of(cursor.lexer(), cursor.now()) : std::nullopt;
+    auto const name = cursor.here().is_name() ? name_of(cursor.lexer(), cursor.here()) : std::nullopt;
     if (!name) return false;
     statement.name = *name;
     cursor.step();
-    if (cursor.now().kind == Kind::open && !read_parentheses(cursor, statement.arguments)) return false;
+    if (cursor.here().kind == Kind::open && !read_parentheses(cursor, statement.arguments)) return false;
     if (!cursor.take(Word::as) || cursor.at_end()) return false;
-    std::uint32_t const begin = cursor.now().begin;
+    std::uint32_t const begin = cursor.here().begin;
     std::uint32_t end = begin;
     for (; !cursor.at_end(); cursor.step()) {
-        if (cursor.now().kind == Kind::bad || cursor.now().kind == Kind::semicolon) return false;
-        end = cursor.now().end;
+        if (cursor.here().kind == Kind::bad || cursor.here().kind == Kind::semicolon) return false;
+        end = cursor.here().end;
     }
     statement.body = cursor.lexer().text().substr(begin, end - begin);
     return true;
@@ -72,7 +72,7 @@ bool read_prepare(Cursor& cursor, Statement& statement) {
 
 bool read_execute(Cursor& cursor, Statement& statement) {
     statement.verb = Verb::execute;
-    auto const name = cursor.now().is_name() ? name_of(cursor.lexer(), cursor.now()) : std::nullopt;
+    auto const name = cursor.here().is_name() ? name_of(cursor.lexer(), cursor.here()) : std::nullopt;
     if (!name) return false;
     statement.name = *name;
     cursor.step();
@@ -101,14 +101,14 @@ bool read_named(Word first, Cursor& cursor, Statement& statement) {
             return last_name(cursor, statement);
         case Word::unlisten:
             statement.verb = Verb::unlisten;
-            statement.all = cursor.now().kind == Kind::op && cursor.text_of(cursor.now()) == "*";
+            statement.all = cursor.here().kind == Kind::op && cursor.text_of(cursor.here()) == "*";
             if (!statement.all) return last_name(cursor, statement);
             cursor.step();
             return cursor.at_end();
         case Word::notify:
             statement.verb = Verb::notify;
             if (last_name(cursor, statement)) return true;
-            return !statement.name.empty() && cursor.take(Kind::comma) && cursor.now().is_string() &&
+            return !statement.name.empty() && cursor.take(Kind::comma) && cursor.here().is_string() &&
                    cursor.peek(1).kind == Kind::end;
         default:
             return false;
@@ -117,11 +117,11 @@ bool read_named(Word first, Cursor& cursor, Statement& statement) {
 
 bool read_declare(Cursor& cursor, Statement& statement) {
     statement.verb = Verb::declare_cursor;
-    auto const name = cursor.now().is_name() ? name_of(cursor.lexer(), cursor.now()) : std::nullopt;
+    auto const name = cursor.here().is_name() ? name_of(cursor.lexer(), cursor.here()) : std::nullopt;
     if (!name) return false;
     statement.name = *name;
-    for (cursor.step(); !cursor.at_end() && !cursor.now().is(Word::for_); cursor.step())
-        if (cursor.now().is(Word::with) && cursor.peek(1).is(Word::hold)) statement.with_hold = true;
+    for (cursor.step(); !cursor.at_end() && !cursor.here().is(Word::for_); cursor.step())
+        if (cursor.here().is(Word::with) && cursor.peek(1).is(Word::hold)) statement.with_hold = true;
     if (cursor.at_end()) return false;
     statement.pins.held_cursor = statement.with_hold;
     watch_rest(cursor, statement);
@@ -131,8 +131,8 @@ bool read_declare(Cursor& cursor, Statement& statement) {
 void read_fetch(Cursor& cursor, Statement& statement) {
     statement.verb = Verb::fetch;
     for (; !cursor.at_end(); cursor.step())
-        if (cursor.now().is_name() && cursor.peek(1).kind == Kind::end)
-            statement.name = name_of(cursor.lexer(), cursor.now()).value_or("");
+        if (cursor.here().is_name() && cursor.peek(1).kind == Kind::end)
+            statement.name = name_of(cursor.lexer(), cursor.here()).value_or("");
 }
 
 // Words of a body of code that may change the session. An EXECUTE may do anything.
@@ -176,12 +176,12 @@ void read_do(Cursor& cursor, Statement& statement) {
     statement.verb = Verb::do_block;
     std::size_t bodies = 0;
     for (; !cursor.at_end(); cursor.step()) {
-        if (cursor.now().is_string()) {
-            bool const plain = cursor.now().kind == Kind::string || cursor.now().kind == Kind::dollar_string;
+        if (cursor.here().is_string()) {
+            bool const plain = cursor.here().kind == Kind::string || cursor.here().kind == Kind::dollar_string;
             ++bodies;
-            if (!plain || may_change_session(cursor.text_of(cursor.now()))) statement.pins.do_block = true;
-        } else if (name_of(cursor.lexer(), cursor.now()) != "language" &&
-                   name_of(cursor.lexer(), cursor.now()) != "plpgsql") {
+            if (!plain || may_change_session(cursor.text_of(cursor.here()))) statement.pins.do_block = true;
+        } else if (name_of(cursor.lexer(), cursor.here()) != "language" &&
+                   name_of(cursor.lexer(), cursor.here()) != "plpgsql") {
             statement.pins.do_block = true;  // another language
         }
     }
@@ -192,11 +192,11 @@ void read_create(Cursor& cursor, Statement& statement) {
     statement.verb = Verb::utility;
     if (cursor.take(Word::or_)) cursor.take(Word::replace);
     if (!cursor.take(Word::local)) cursor.take(Word::global);
-    bool temp = cursor.now().is(Word::temp) || cursor.now().is(Word::temporary);
+    bool temp = cursor.here().is(Word::temp) || cursor.here().is(Word::temporary);
     bool dropped = false;
     for (Cursor ahead = cursor; temp && !ahead.at_end(); ahead.step())
         dropped =
-            dropped || (ahead.now().is(Word::on) && ahead.peek(1).is(Word::commit) && ahead.peek(2).is(Word::drop));
+            dropped || (ahead.here().is(Word::on) && ahead.peek(1).is(Word::commit) && ahead.peek(2).is(Word::drop));
     watch_rest(cursor, statement);
     if (statement.verb == Verb::unknown) return;
     temp = temp || statement.pins.temp_object;
@@ -300,7 +300,7 @@ Statement classify(std::string_view text, Dialect const& dialect) {
         statement.reach.unsafe = "it is empty";
         return statement;
     }
-    Word const first = cursor.now().word;
+    Word const first = cursor.here().word;
     if (begins_query(cursor)) {
         read_query(cursor, statement);
         if (statement.verb == Verb::unknown) forget(statement, first);

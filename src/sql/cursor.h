@@ -13,24 +13,24 @@ class Cursor {
     explicit Cursor(std::string_view text, Dialect const& dialect = {}) : lexer_(text, dialect) {
         for (std::size_t i = kNow; i < kSize; ++i) tokens_[i] = read();
     }
-    Token const& now() const { return tokens_[kNow]; }
+    Token const& here() const { return tokens_[kNow]; }
     Token const& peek(std::size_t ahead) const { return tokens_[kNow + ahead]; }
     Token const& before(std::size_t behind = 1) const { return tokens_[kNow - behind]; }
-    bool at_end() const { return now().kind == Kind::end; }
+    bool at_end() const { return here().kind == Kind::end; }
     // Of the text from the token under the cursor on.
-    std::string_view rest() const { return lexer_.text().substr(now().begin); }
+    std::string_view rest() const { return lexer_.text().substr(here().begin); }
 
     void step() {
         for (std::size_t i = 1; i < kSize; ++i) tokens_[i - 1] = tokens_[i];
         tokens_[kSize - 1] = read();
     }
     bool take(Word word) {
-        if (!now().is(word)) return false;
+        if (!here().is(word)) return false;
         step();
         return true;
     }
     bool take(Kind kind) {
-        if (now().kind != kind) return false;
+        if (here().kind != kind) return false;
         step();
         return true;
     }

@@ -15,7 +15,7 @@ namespace {
 Verb verb_behind_with(Cursor cursor) {
     std::size_t depth = 0;
     for (; !cursor.at_end(); cursor.step()) {
-        Token const& token = cursor.now();
+        Token const& token = cursor.here();
         if (token.kind == Kind::open) ++depth;
         if (token.kind == Kind::close && depth > 0) --depth;
         if (depth > 0 || token.kind != Kind::word) continue;
@@ -34,9 +34,9 @@ Verb verb_behind_with(Cursor cursor) {
 Verb verb_of_query(Cursor cursor) {
     while (cursor.take(Kind::open)) {
     }
-    if (cursor.now().is(Word::values)) return Verb::values;
-    if (cursor.now().is(Word::table)) return Verb::table;
-    return cursor.now().is(Word::with) ? verb_behind_with(cursor) : Verb::select;
+    if (cursor.here().is(Word::values)) return Verb::values;
+    if (cursor.here().is(Word::table)) return Verb::table;
+    return cursor.here().is(Word::with) ? verb_behind_with(cursor) : Verb::select;
 }
 
 // Answers that are the same on every server of a cluster. Other settings may differ from server to server, and a driver
@@ -48,7 +48,7 @@ constexpr std::array<std::string_view, 8> kSameEverywhere = {"server_version", "
 }  // namespace
 
 bool begins_query(Cursor const& cursor) {
-    Token const& token = cursor.now();
+    Token const& token = cursor.here();
     return token.kind == Kind::open || token.is(Word::select) || token.is(Word::values) || token.is(Word::table) ||
            token.is(Word::with);
 }
@@ -63,11 +63,11 @@ void read_query(Cursor& cursor, Statement& statement) {
 }
 
 bool read_explain(Cursor& cursor, Statement& statement, Dialect const& dialect) {
-    if (cursor.now().kind == Kind::open) {
+    if (cursor.here().kind == Kind::open) {
         Cursor ahead = cursor;
         ahead.step();
         if (!begins_query(ahead)) {  // else the query itself stands in parentheses
-            while (!cursor.at_end() && cursor.now().kind != Kind::close) cursor.step();
+            while (!cursor.at_end() && cursor.here().kind != Kind::close) cursor.step();
             if (!cursor.take(Kind::close)) return false;
         }
     }
@@ -85,8 +85,8 @@ bool read_explain(Cursor& cursor, Statement& statement, Dialect const& dialect) 
     }
     statement.verb = Verb::explain;
     statement.reach.unsafe = "it explains what is no query";
-    if (cursor.take(Word::execute) && cursor.now().is_name())
-        statement.name = name_of(cursor.lexer(), cursor.now()).value_or("");
+    if (cursor.take(Word::execute) && cursor.here().is_name())
+        statement.name = name_of(cursor.lexer(), cursor.here()).value_or("");
     watch_rest(cursor, statement);
     return statement.verb == Verb::explain;
 }
@@ -102,13 +102,13 @@ bool read_copy(Cursor& cursor, Statement& statement) {
         cursor.take(Word::binary);
         if (!ReachScan(cursor, statement).relation()) return false;
         if (cursor.take(Kind::open)) {  // the columns
-            while (!cursor.at_end() && cursor.now().kind != Kind::close) cursor.step();
+            while (!cursor.at_end() && cursor.here().kind != Kind::close) cursor.step();
             if (!cursor.take(Kind::close)) return false;
         }
     }
     if (cursor.take(Word::to)) {
         statement.verb = Verb::copy_to;
-        if (!cursor.now().is(Word::stdout_))
+        if (!cursor.here().is(Word::stdout_))
             statement.reach.unsafe = "it writes a file of the server, or runs a program there";
     } else if (!cursor.take(Word::from)) {
         return false;
@@ -119,13 +119,13 @@ bool read_copy(Cursor& cursor, Statement& statement) {
 
 bool read_show(Cursor& cursor, Statement& statement) {
     statement.verb = Verb::show;
-    if (cursor.now().is(Word::transaction) && cursor.peek(1).is(Word::isolation)) {
+    if (cursor.here().is(Word::transaction) && cursor.peek(1).is(Word::isolation)) {
         statement.name = "transaction_isolation";
         statement.reach.unsafe = "a setting may differ from server to server";
         return true;
     }
-    for (; cursor.now().is_name(); cursor.step()) {
-        statement.name += name_of(cursor.lexer(), cursor.now()).value_or("");
+    for (; cursor.here().is_name(); cursor.step()) {
+        statement.name += name_of(cursor.lexer(), cursor.here()).value_or("");
         if (cursor.peek(1).kind != Kind::dot) continue;
         statement.name += '.';
         cursor.step();

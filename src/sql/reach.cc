@@ -68,7 +68,7 @@ void ReachScan::add(std::vector<Name>& names, Name name) {
 void ReachScan::run(bool in_parentheses) {
     if (cursor_.lexer().text().size() > kTextMax) give_up("it is too long to be judged");
     while (!cursor_.at_end() && !broken_) {
-        if (in_parentheses && depth_ == 0 && cursor_.now().kind == Kind::close) return;
+        if (in_parentheses && depth_ == 0 && cursor_.here().kind == Kind::close) return;
         one();
     }
     // Names are collected no longer, but what ties the session must be seen to the end.
@@ -77,7 +77,7 @@ void ReachScan::run(bool in_parentheses) {
 }
 
 void ReachScan::one() {
-    Token const token = cursor_.now();
+    Token const token = cursor_.here();
     switch (token.kind) {
         case Kind::word:
             return word();
@@ -132,7 +132,7 @@ void ReachScan::close() {
 }
 
 void ReachScan::word() {
-    Token const token = cursor_.now();
+    Token const token = cursor_.here();
     bool const behind_dot = cursor_.before().kind == Kind::dot;
     // After a dot every word is a name.
     if (behind_dot) return path(true);
@@ -237,20 +237,20 @@ std::vector<std::string> ReachScan::parts() {
     std::vector<std::string> parts;
     for (;;) {
         watch_name(cursor_, statement_);
-        auto name = name_of(cursor_.lexer(), cursor_.now());
+        auto name = name_of(cursor_.lexer(), cursor_.here());
         if (!name) refuse("a name is empty, or longer than PostgreSQL keeps");
         parts.push_back(name ? std::move(*name) : std::string());
         if (is_temp_schema(parts.back())) refuse("it uses the session's temporary tables");
         cursor_.step();
-        if (cursor_.now().kind != Kind::dot || !cursor_.peek(1).is_name()) return parts;
+        if (cursor_.here().kind != Kind::dot || !cursor_.peek(1).is_name()) return parts;
         cursor_.step();
     }
 }
 
 void ReachScan::path(bool behind_dot) {
-    Token const before = cursor_.before(), before_that = cursor_.before(2), first = cursor_.now();
+    Token const before = cursor_.before(), before_that = cursor_.before(2), first = cursor_.here();
     std::vector<std::string> const parts = this->parts();
-    bool const called = cursor_.now().kind == Kind::open;
+    bool const called = cursor_.here().kind == Kind::open;
     bool const wants_relation = std::exchange(level().wants_relation, false);
     bool const wants_cte = std::exchange(level().wants_cte, false);
     if (called && !wants_cte) {
@@ -261,7 +261,7 @@ void ReachScan::path(bool behind_dot) {
         return;
     }
     mention(parts, behind_dot, called);
-    if (wants_cte && parts.size() == 1 && (called || cursor_.now().is(Word::as))) {
+    if (wants_cte && parts.size() == 1 && (called || cursor_.here().is(Word::as))) {
         if (ctes_.size() < kDepthMax) ctes_.push_back(parts.front());
     } else if (wants_relation) {
         table(parts);
@@ -328,7 +328,7 @@ void ReachScan::mention(std::vector<std::string> const& parts, bool behind_dot, 
 }
 
 bool ReachScan::relation() {
-    if (!cursor_.now().is_name()) return false;
+    if (!cursor_.here().is_name()) return false;
     std::vector<std::string> const parts = this->parts();
     mention(parts, false, false);
     table(parts);

@@ -21,13 +21,13 @@ constexpr std::array<std::string_view, 1> kNotRepeatable = {"seed"};
 // One value as SQL; empty: none that can be repeated.
 std::string one_value(Cursor& cursor) {
     std::string sign;
-    if (cursor.now().kind == Kind::op) {
-        sign = cursor.text_of(cursor.now());
+    if (cursor.here().kind == Kind::op) {
+        sign = cursor.text_of(cursor.here());
         if (sign != "-" && sign != "+") return {};
         cursor.step();
-        if (cursor.now().kind != Kind::number) return {};
+        if (cursor.here().kind != Kind::number) return {};
     }
-    Token const token = cursor.now();
+    Token const token = cursor.here();
     std::string out;
     if (token.kind == Kind::word) {
         bool const reserved = category_of(token.word) == Category::reserved;
@@ -48,7 +48,7 @@ std::string one_value(Cursor& cursor) {
 
 // Behind TO or =, up to the end.
 void read_value(Cursor& cursor, Setting& setting) {
-    if (cursor.now().is(Word::default_) && cursor.peek(1).kind == Kind::end) {
+    if (cursor.here().is(Word::default_) && cursor.peek(1).kind == Kind::end) {
         setting.change = Setting::Change::to_default;
         return;
     }
@@ -69,8 +69,8 @@ void read_value(Cursor& cursor, Setting& setting) {
 // a.b.c
 std::string setting_name(Cursor& cursor) {
     std::string name;
-    while (cursor.now().is_name()) {
-        name += name_of(cursor.lexer(), cursor.now()).value_or("");
+    while (cursor.here().is_name()) {
+        name += name_of(cursor.lexer(), cursor.here()).value_or("");
         cursor.step();
         if (!cursor.take(Kind::dot)) break;
         name += '.';
@@ -112,7 +112,7 @@ bool read_special(Cursor& cursor, Statement& statement, Setting setting) {
         read_value(cursor, setting);
         return finish(statement, std::move(setting));
     };
-    Token const first = cursor.now(), second = cursor.peek(1);
+    Token const first = cursor.here(), second = cursor.peek(1);
     if (first.is(Word::time) && second.is(Word::zone)) {
         if (cursor.peek(2).is(Word::local)) {
             setting.name = "timezone";
@@ -142,14 +142,14 @@ bool is_assignment(Cursor const& cursor, Token const& token) {
 
 bool read_set(Cursor& cursor, Statement& statement) {
     statement.verb = Verb::set;
-    if (cursor.now().is(Word::constraints) && !is_assignment(cursor, cursor.peek(1))) {
+    if (cursor.here().is(Word::constraints) && !is_assignment(cursor, cursor.peek(1))) {
         statement.verb = Verb::set_constraints;
         return true;
     }
     Setting setting;
     if (!is_assignment(cursor, cursor.peek(1))) {
-        if (cursor.now().is(Word::local)) setting.local = true;
-        bool const session = cursor.now().is(Word::session) && !cursor.peek(1).is(Word::authorization);
+        if (cursor.here().is(Word::local)) setting.local = true;
+        bool const session = cursor.here().is(Word::session) && !cursor.peek(1).is(Word::authorization);
         if (setting.local || session) cursor.step();
         if (session && cursor.take(Word::characteristics)) return read_characteristics(cursor, statement);
     }
@@ -165,7 +165,7 @@ bool read_set(Cursor& cursor, Statement& statement) {
     setting.name = setting_name(cursor);
     if (setting.name.empty()) return false;
     if (!cursor.take(Word::to)) {
-        if (cursor.now().kind != Kind::op || cursor.text_of(cursor.now()) != "=") return false;
+        if (cursor.here().kind != Kind::op || cursor.text_of(cursor.here()) != "=") return false;
         cursor.step();
     }
     read_value(cursor, setting);
@@ -177,13 +177,13 @@ bool read_reset(Cursor& cursor, Statement& statement) {
     Setting setting{.change = Setting::Change::to_default};
     if (cursor.take(Word::all)) {
         setting.change = Setting::Change::reset_all;
-    } else if (cursor.now().is(Word::time) && cursor.peek(1).is(Word::zone)) {
+    } else if (cursor.here().is(Word::time) && cursor.peek(1).is(Word::zone)) {
         setting.name = "timezone";
         cursor.step(), cursor.step();
-    } else if (cursor.now().is(Word::session) && cursor.peek(1).is(Word::authorization)) {
+    } else if (cursor.here().is(Word::session) && cursor.peek(1).is(Word::authorization)) {
         setting.name = "session_authorization";
         cursor.step(), cursor.step();
-    } else if (cursor.now().is(Word::transaction) && cursor.peek(1).is(Word::isolation)) {
+    } else if (cursor.here().is(Word::transaction) && cursor.peek(1).is(Word::isolation)) {
         setting.name = "transaction_isolation";
         cursor.step(), cursor.step();
         if (!cursor.take(Word::level)) return false;
@@ -203,7 +203,7 @@ bool read_discard(Cursor& cursor, Statement& statement) {
                               {.name = "role", .change = Setting::Change::to_default}};
         return cursor.at_end();
     }
-    statement.name = name_of(cursor.lexer(), cursor.now()).value_or("");
+    statement.name = name_of(cursor.lexer(), cursor.here()).value_or("");
     if (statement.name == "temporary") statement.name = "temp";
     cursor.step();
     return cursor.at_end() && (statement.name == "temp" || statement.name == "plans" || statement.name == "sequences");
@@ -213,22 +213,22 @@ bool read_set_config(Cursor cursor, Statement& statement) {
     if (!cursor.take(Word::select)) return false;
     std::vector<Setting> settings;
     do {
-        if (name_of(cursor.lexer(), cursor.now()) == "pg_catalog" && cursor.peek(1).kind == Kind::dot)
+        if (name_of(cursor.lexer(), cursor.here()) == "pg_catalog" && cursor.peek(1).kind == Kind::dot)
             cursor.step(), cursor.step();
-        if (name_of(cursor.lexer(), cursor.now()) != "set_config") return false;
+        if (name_of(cursor.lexer(), cursor.here()) != "set_config") return false;
         cursor.step();
         if (!cursor.take(Kind::open)) return false;
-        auto const name = value_of(cursor.lexer(), cursor.now());
+        auto const name = value_of(cursor.lexer(), cursor.here());
         cursor.step();
-        if (!name || name->empty() || !cursor.take(Kind::comma) || !cursor.now().is_string()) return false;
+        if (!name || name->empty() || !cursor.take(Kind::comma) || !cursor.here().is_string()) return false;
         Setting setting{.value = one_value(cursor), .by_function = true};
         if (setting.value.empty() || !cursor.take(Kind::comma)) return false;
-        setting.local = cursor.now().is(Word::true_);
-        if (!setting.local && !cursor.now().is(Word::false_)) return false;
+        setting.local = cursor.here().is(Word::true_);
+        if (!setting.local && !cursor.here().is(Word::false_)) return false;
         cursor.step();
         if (!cursor.take(Kind::close)) return false;
         if (cursor.take(Word::as)) {
-            if (!cursor.now().is_name()) return false;
+            if (!cursor.here().is_name()) return false;
             cursor.step();
         }
         setting.name = *name;

@@ -12,8 +12,8 @@ bool read_isolation(Cursor& cursor, TransactionModes& modes) {
         modes.isolation = Isolation::repeatable_read;
         return cursor.take(Word::read);
     } else if (cursor.take(Word::read)) {
-        bool const committed = cursor.now().is(Word::committed);
-        if (!committed && !cursor.now().is(Word::uncommitted)) return false;
+        bool const committed = cursor.here().is(Word::committed);
+        if (!committed && !cursor.here().is(Word::uncommitted)) return false;
         modes.isolation = committed ? Isolation::read_committed : Isolation::read_uncommitted;
         cursor.step();
     } else {
@@ -28,7 +28,7 @@ void skip_noise(Cursor& cursor) {
 
 // A name that ends the statement.
 bool read_name(Cursor& cursor, Statement& statement) {
-    auto name = cursor.now().is_name() ? name_of(cursor.lexer(), cursor.now()) : std::nullopt;
+    auto name = cursor.here().is_name() ? name_of(cursor.lexer(), cursor.here()) : std::nullopt;
     if (!name) return false;
     statement.name = std::move(*name);
     cursor.step();
@@ -44,8 +44,8 @@ bool read_savepoint(Cursor& cursor, Statement& statement) {
 // The id of a prepared transaction.
 bool read_id(Verb verb, Cursor& cursor, Statement& statement) {
     statement.verb = verb;
-    if (!cursor.now().is_string() || cursor.peek(1).kind != Kind::end) return false;
-    statement.name = value_of(cursor.lexer(), cursor.now()).value_or("");
+    if (!cursor.here().is_string() || cursor.peek(1).kind != Kind::end) return false;
+    statement.name = value_of(cursor.lexer(), cursor.here()).value_or("");
     return true;
 }
 
@@ -73,8 +73,8 @@ bool read_modes(Cursor& cursor, TransactionModes& modes) {
         if (cursor.take(Word::isolation)) {
             if (!read_isolation(cursor, modes)) return false;
         } else if (cursor.take(Word::read)) {
-            bool const only = cursor.now().is(Word::only);
-            if (!only && !cursor.now().is(Word::write)) return false;
+            bool const only = cursor.here().is(Word::only);
+            if (!only && !cursor.here().is(Word::write)) return false;
             modes.read_only = only;
             cursor.step();
         } else {

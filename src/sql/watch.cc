@@ -17,8 +17,8 @@ bool is_local_set_config(Cursor cursor) {
     if (!cursor.take(Kind::open)) return false;
     int depth = 0, argument = 1;
     for (std::size_t i = 0; i < kProbeMax && !cursor.at_end(); ++i, cursor.step()) {
-        Kind const kind = cursor.now().kind;
-        if (argument == 3) return cursor.now().is(Word::true_) && cursor.peek(1).kind == Kind::close;
+        Kind const kind = cursor.here().kind;
+        if (argument == 3) return cursor.here().is(Word::true_) && cursor.peek(1).kind == Kind::close;
         if (kind == Kind::open) ++depth;
         if (kind == Kind::close && --depth < 0) return false;
         if (kind == Kind::comma && depth == 0) ++argument;
@@ -29,7 +29,7 @@ bool is_local_set_config(Cursor cursor) {
 }  // namespace
 
 void watch_name(Cursor const& cursor, Statement& statement) {
-    Token const& token = cursor.now();
+    Token const& token = cursor.here();
     if (token.kind == Kind::unicode_quoted) {
         statement.pins.untracked_setting = true;  // it may be the name of anything
         return;
@@ -51,7 +51,7 @@ void watch_name(Cursor const& cursor, Statement& statement) {
 
 void watch_rest(Cursor& cursor, Statement& statement) {
     for (; !cursor.at_end(); cursor.step()) {
-        Kind const kind = cursor.now().kind;
+        Kind const kind = cursor.here().kind;
         if (kind == Kind::word || kind == Kind::quoted || kind == Kind::unicode_quoted) watch_name(cursor, statement);
         if (kind == Kind::bad) statement.verb = Verb::unknown;
         if (kind == Kind::semicolon && cursor.peek(1).kind != Kind::end) statement.verb = Verb::unknown;
