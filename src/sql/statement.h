@@ -142,7 +142,7 @@ struct Statement {
     std::string body = {};
     std::string arguments = {};
     bool with_hold = false;  // DECLARE
-    // Sequence and session functions that answer from what this session did before: currval(), lastval().
+    // currval() or lastval(): answers from what this session did before.
     bool reads_session_state = false;
     Pins pins = {};
     // Of SELECT, VALUES, TABLE, SHOW, EXPLAIN, COPY TO; of EXECUTE: its arguments only. Unsafe for all other verbs.
