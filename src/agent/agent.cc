@@ -4,7 +4,6 @@
 #include <malloc.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 
 #include "agent/certificates.h"
 #include "agent/errands.h"
@@ -172,9 +171,7 @@ void Agent::build_driver() {
         });
     };
     hands.on_record = [this](cluster::Record const& record) { on_record(record); };
-    hands.on_step = [this] {
-        if (feed) feed->ring();
-    };
+    hands.on_step = [this] { feed->ring(); };
     hands.on_fatal = [this](Error const& error) { stop_with(1, to_string(error)); };
     driver = std::make_unique<Driver>(std::move(identity), std::move(hands));
 }
@@ -193,9 +190,9 @@ Status Agent::build(MakeHandler const& make_handler) {
     KEEL_CHECK(build_channel());
     KEEL_CHECK(build_store());
     KEEL_CHECK(build_server());
+    feed = std::make_unique<Feed>(io, prepared.place);
     build_driver();
     auto const fence = [this] { return server ? server->fence(*gate) : "none needed (a witness has no PostgreSQL)"; };
-    feed = std::make_unique<Feed>(io, prepared.place);
     Desk::Parts parts{
         driver.get(), store.store.get(), supervisor.get(), &prepared, [this] { return reload(); }, feed.get(), fence};
     desk = std::make_unique<Desk>(config, std::move(parts));
@@ -386,11 +383,7 @@ int refuse(Error const& error) {
 
 int run_agent(config::NodeConfig const& config, MakeHandler const& make_handler) {
     // Out of descriptors, a server that cannot be looked at would count as gone.
-    rlimit files{};
-    if (::getrlimit(RLIMIT_NOFILE, &files) == 0) {
-        files.rlim_cur = files.rlim_max;
-        (void)::setrlimit(RLIMIT_NOFILE, &files);
-    }
+    runtime::raise_descriptor_limit();
     ::mallopt(M_ARENA_MAX, 2);  // six threads that mostly wait need no memory pool each
     if (auto const status = set_up_log(config); !status) return refuse(status.error());
     if (auto const status = runtime::become_subreaper(); !status) return refuse(status.error());

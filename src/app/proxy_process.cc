@@ -2,7 +2,6 @@
 
 #include <netdb.h>
 #include <signal.h>
-#include <sys/resource.h>
 
 #include <thread>
 
@@ -269,11 +268,7 @@ Status serve(config::NodeConfig const& config) {
 }  // namespace
 
 int run_proxy(config::NodeConfig const& config) {
-    rlimit files{};
-    if (::getrlimit(RLIMIT_NOFILE, &files) == 0) {
-        files.rlim_cur = files.rlim_max;
-        (void)::setrlimit(RLIMIT_NOFILE, &files);
-    }
+    runtime::raise_descriptor_limit();
     ::signal(SIGPIPE, SIG_IGN);
     if (auto const status = agent::set_up_log(config); !status) {
         log::error("proxy", "{}", to_string(status.error()));

@@ -80,7 +80,7 @@ struct Server::State {
     std::string refusal;            // why, in PostgreSQL's words
     // The timeline that the last promotion came out on, and the next xid at that moment. Guarded by `mutex`.
     std::pair<Timeline, std::uint64_t> first_xid;
-    std::mutex launching;           // a start of the postmaster and a kill exclude each other
+    std::mutex launching;  // a start of the postmaster and a kill exclude each other
 
     Watch watch;  // of observe()
     std::mutex watching;

@@ -17,7 +17,7 @@ void Detached::begin(bool aborted, bool skip, bool told) {
     aborted_ = aborted;
     skip_ = skip;
     told_ = told;
-    unnamed_ends_ = false;
+    unnamed_ = sql::Verb::unknown;
     portals_.clear();
 }
 
@@ -38,7 +38,7 @@ void Detached::refuse(std::string& out, bool extended) {
     if (extended)
         skip_ = true;
     else
-        protocol::write_ready(out, 'E');
+        protocol::write_ready(out, aborted_ ? 'E' : 'I');
 }
 
 bool Detached::take_query(std::string_view text, std::string& out, TextCache& texts) {
@@ -47,7 +47,10 @@ bool Detached::take_query(std::string_view text, std::string& out, TextCache& te
         aborted_ = false;
         return false;
     }
-    if (!is_exit(facts)) {
+    // Who has not heard yet that the transaction is lost must not take the answer to COMMIT for good news.
+    bool const untold = !told_ && facts.verb != sql::Verb::rollback;
+    if (!is_exit(facts) || untold) {
+        if (is_exit(facts)) aborted_ = false;
         refuse(out, false);
         return true;
     }
@@ -64,23 +67,27 @@ void Detached::take_parse(std::string_view body, std::string& out, Context& cont
     if (!is_exit(context.texts.of(reader.text())) || (!name.empty() && context.names.contains(name)))
         return refuse(out, true);
     if (name.empty())
-        unnamed_ends_ = true;
+        unnamed_ = context.texts.of(protocol::Reader(rest).text()).verb;
     else
         context.names[name] = context.prepared.intern(rest);
     protocol::write_bare(out, '1');
 }
 
-bool Detached::ends(std::string const& statement, Context& context) const {
-    if (statement.empty()) return unnamed_ends_;
+// Its verb, when it ends the transaction.
+sql::Verb Detached::exit_of(std::string const& statement, Context& context) const {
+    if (statement.empty()) return unnamed_;
     auto const known = context.names.find(statement);
-    return known != context.names.end() && is_exit(context.texts.of(known->second->text()));
+    if (known == context.names.end()) return sql::Verb::unknown;
+    auto const& facts = context.texts.of(known->second->text());
+    return is_exit(facts) ? facts.verb : sql::Verb::unknown;
 }
 
 bool Detached::take_bind(std::string_view body, std::string& out, Context& context) {
     protocol::Reader reader(body);
     std::string portal(reader.text());
-    if (!ends(std::string(reader.text()), context)) return false;
-    portals_.insert(std::move(portal));
+    auto const verb = exit_of(std::string(reader.text()), context);
+    if (verb == sql::Verb::unknown) return false;
+    portals_[std::move(portal)] = verb == sql::Verb::rollback;
     protocol::write_bare(out, '2');
     return true;
 }
@@ -102,12 +109,14 @@ bool Detached::take(char type, std::string_view body, std::string& out, Context 
     } else if (type == 'D') {
         bool const statement = reader.u8() == 'S';
         std::string const name(reader.text());
-        good = statement ? ends(name, context) : portals_.contains(name);
+        good = statement ? exit_of(name, context) != sql::Verb::unknown : portals_.contains(name);
         if (good && statement) protocol::Message(out, 't').u16(0);
         if (good) protocol::write_bare(out, 'n');
     } else if (type == 'E') {
-        good = portals_.contains(std::string(reader.text()));
+        auto const portal = portals_.find(std::string(reader.text()));
+        good = portal != portals_.end();
         if (good) aborted_ = false;
+        good = good && (told_ || portal->second);
         if (good) protocol::write_command_complete(out, "ROLLBACK");
     } else if (type == 'C') {
         bool const statement = reader.u8() == 'S';

@@ -5,7 +5,6 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
-#include <unordered_set>
 
 #include "proxy/statements.h"
 #include "proxy/text.h"
@@ -36,13 +35,13 @@ class Detached {
     bool take_query(std::string_view text, std::string& out, TextCache& texts);
     void take_parse(std::string_view body, std::string& out, Context& context);
     bool take_bind(std::string_view body, std::string& out, Context& context);
-    bool ends(std::string const& statement, Context& context) const;
+    sql::Verb exit_of(std::string const& statement, Context& context) const;
 
     bool aborted_ = false;
     bool skip_ = false;
     bool told_ = false;
-    bool unnamed_ends_ = false;                // the unnamed statement is a ROLLBACK or COMMIT
-    std::unordered_set<std::string> portals_;  // of such
+    sql::Verb unnamed_ = sql::Verb::unknown;         // of the unnamed statement, when it ends the transaction
+    std::unordered_map<std::string, bool> portals_;  // that end the transaction; true: by ROLLBACK
 };
 
 }  // namespace keel::proxy

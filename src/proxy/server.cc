@@ -12,7 +12,7 @@ namespace {
 constexpr std::size_t kLoginMessageMax = 64 * 1024;
 
 // Without the extension nobody knows this setting.
-constexpr std::string_view kProbe = "SELECT pg_catalog.current_setting('pgkeel.gate_file', true) IS NOT NULL";
+constexpr std::string_view kProbe = "SELECT pg_catalog.current_setting('pgkeel.xid', true) IS NOT NULL";
 
 enum Authentication : std::uint32_t { ok = 0, cleartext = 3, md5 = 5, sasl = 10, sasl_continue = 11, sasl_final = 12 };
 

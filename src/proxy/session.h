@@ -45,6 +45,11 @@ struct Shared {
     std::uint64_t unnamed_next = 0;  // numbers of unnamed statements
 };
 
+// Up to here a message is looked at as a whole; a longer one is forwarded by its length, and what it does is found out
+// afterwards. A Parse, which may be needed again, may be longer.
+inline constexpr std::size_t kWholeMax = 64 * 1024;
+inline constexpr std::size_t kParseMax = 1024 * 1024;
+
 // What became of a transaction whose COMMIT was on its way when its server was lost. Never `committed` in doubt.
 enum class Fate { committed, not_committed, unknown };
 
@@ -146,7 +151,7 @@ class Session {
     void welcome();
     void finish_login();
 
-    // session_client.cc
+    // session_client.cc, session_extended.cc
     void advance();
     std::size_t take_message(std::string_view rest);
     std::size_t take_detached(protocol::Head const& head, std::string_view rest);
@@ -164,9 +169,11 @@ class Session {
     void ensure(PreparedPtr const& statement);
     void ensure_unnamed();
     std::string server_name(std::string_view name);
+    void keep_flight(std::string_view bytes, bool fresh);
     void protocol_violation(std::string_view text);
 
     // session_server.cc
+    std::size_t pass_answer(protocol::Head const& head, std::string_view rest, bool hide);
     std::size_t take_answer(protocol::Head const& head, std::string_view rest);
     std::size_t take_error(protocol::Head const& head, std::string_view rest);
     void skip_batch();
@@ -185,6 +192,8 @@ class Session {
 
     // session_lost.cc
     void lost_at_rest(bool skipping);
+    void undone(char status);
+    void take_parses_back();
     void tell_lost(std::string_view code, std::string_view text, char status);
     void tell_committed();
 
@@ -232,6 +241,10 @@ class Session {
     std::deque<Undo> undo_;
     Detached detached_;
 
+    // What was sent since the server was free, while nothing of its answer has gone to the client: if it turns out that
+    // nothing of it was done, it is sent again.
+    std::string flight_;
+    bool flight_kept_ = false;
     std::uint64_t lost_xid_ = 0;
     Epoch lost_epoch_;
     bool lost_in_transaction_ = false;

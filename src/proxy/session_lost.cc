@@ -52,7 +52,7 @@ void Session::lost(bool complete) {
     bool const learning = std::ranges::any_of(server.owed(), [](Owed const& one) { return one.reply == Reply::learn; });
     server_ = nullptr;
     server_in_.clear();
-    undo_.clear();
+    take_parses_back();
     restoring_ = false;
     answer_pass_ = 0;
     // The rest of a message that is on its way is taken, and goes nowhere.
@@ -81,11 +81,31 @@ void Session::lost(bool complete) {
     if (lost_owed_.empty()) return lost_at_rest(server.skipping);
     bool const commits = !in_transaction || std::ranges::any_of(lost_owed_, &Owed::commits);
     if (!commits) return tell_lost("40001", kTransactionLost, 'E');
-    if (complete && server.tells_xids && lost_xid_ == 0) return tell_lost("40001", kTransactionLost, 'I');
+    if (complete && server.tells_xids && lost_xid_ == 0) return undone('I');
     // A pipeline over a commit, or over several statements that each commit: which of them were done cannot be told.
     auto const answers = std::ranges::count_if(lost_owed_, [](Owed const& one) { return ends_in_ready(one.reply); });
     if (answers != 1 || lost_unsynced_ || lost_xid_ == 0) return fate_known(Fate::unknown);
     need_ = Need::fate;
+}
+
+// The server has never answered these.
+void Session::take_parses_back() {
+    for (auto const& one : undo_) {
+        if (one.visible && !one.name.empty()) names_.erase(one.name);
+    }
+    undo_.clear();
+}
+
+// Nothing of what was on its way is stored. If the client has seen nothing of an answer either, it happens now.
+void Session::undone(char status) {
+    if (!flight_kept_ || lost_in_transaction_) return tell_lost("40001", kTransactionLost, status);
+    in_.insert(0, flight_);
+    flight_.clear();
+    flight_kept_ = false;
+    pass_ = 0;
+    lost_owed_.clear();
+    need_ = Need::nothing;
+    advance();
 }
 
 // Nothing was on its way. In a transaction the next thing that the client sends is answered with the error; a batch
@@ -141,7 +161,7 @@ void Session::fate_known(Fate fate) {
         case Fate::committed:
             return tell_committed();
         case Fate::not_committed:
-            return tell_lost("40001", kTransactionLost, 'I');
+            return undone('I');
         case Fate::unknown:
             return tell_lost("08007", "the server was lost, and whether the transaction is stored is not known", 'I');
     }

@@ -34,7 +34,9 @@ void Session::from_server(std::string_view bytes) {
             return;
         }
         if (head.kind == protocol::Head::Kind::need_more) break;
+        auto const before = out.size();
         auto const step = take_answer(head, rest);
+        if (out.size() != before) flight_kept_ = false;
         if (step == 0) break;
         used += step;
     }
@@ -59,19 +61,21 @@ bool Session::in_order(bool fits) {
     return false;
 }
 
+// What is there of a message, to the client or nowhere; the rest of it follows as it comes.
+std::size_t Session::pass_answer(protocol::Head const& head, std::string_view rest, bool hide) {
+    auto const count = std::min(head.size, rest.size());
+    answer_pass_ = head.size - count;
+    answer_hidden_ = hide;
+    if (!hide) out += rest.substr(0, count);
+    return count;
+}
+
 // How much of `rest` was taken; 0: more is needed, or all is over. What is not whole is passed on by its length.
 std::size_t Session::take_answer(protocol::Head const& head, std::string_view rest) {
     bool const owes = server_->owes();
     Reply const reply = owes ? server_->next().reply : Reply::sync;
     bool hidden = owes && server_->next().hidden;
-    auto const pass = [&](bool hide) {
-        answer_pass_ = head.size;
-        answer_hidden_ = hide;
-        auto const count = std::min(head.size, rest.size());
-        if (!hide) out += rest.substr(0, count);
-        answer_pass_ -= count;
-        return count;
-    };
+    auto const pass = [&](bool hide) { return pass_answer(head, rest, hide); };
     bool const whole = rest.size() >= head.size;
     auto const body = [&] { return rest.substr(protocol::kHead, head.size - protocol::kHead); };
     switch (head.type) {
@@ -215,22 +219,16 @@ std::size_t Session::take_error(protocol::Head const& head, std::string_view res
         return 0;
     }
     server_->copying_in = false;
-    if (owes && reply >= Reply::restore) {
+    bool const ours = owes && reply >= Reply::restore;
+    if (ours) {
         if (reply == Reply::restore) restore_error_ = report.message;
         if (reply == Reply::restore) restore_code_ = report.code;
         if (reply == Reply::learn) learn_failed_ = true;
-        answer_pass_ = head.size;
-        answer_hidden_ = true;
-    } else {
-        // An error of a statement that we prepared for the client is the client's.
-        if (owes && !ends_in_ready(reply)) skip_batch();
-        answer_pass_ = head.size;
-        answer_hidden_ = false;
+    } else if (owes && !ends_in_ready(reply)) {
+        // Also that of a statement which was prepared for the client is the client's.
+        skip_batch();
     }
-    auto const count = std::min(head.size, rest.size());
-    if (!answer_hidden_) out += rest.substr(0, count);
-    answer_pass_ -= count;
-    return count;
+    return pass_answer(head, rest, ours);
 }
 
 void Session::take_row(std::string_view body) {

@@ -166,6 +166,12 @@ void Relay::State::read_backend(Backend& backend) {
     if (!backend.gone) set_interest(backend);
 }
 
+// Its client takes bytes again.
+void Relay::State::resume(Backend& backend) {
+    set_interest(backend);
+    if (backend.interest.read && backend.wire.has_pending()) read_backend(backend);
+}
+
 void Relay::State::take_login(Backend& backend) {
     if (backend.stage == Backend::Stage::cleaning) {
         auto const done = backend.server.cleaned(backend.in);

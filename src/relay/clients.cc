@@ -85,7 +85,8 @@ void Relay::State::on_client(Client& client, runtime::Poller::Ready ready) {
         flush(client);
         if (client.gone) return;
         // It has made room: what its server has to say may come.
-        if (client.backend != nullptr) set_interest(*client.backend);
+        if (client.backend != nullptr) resume(*client.backend);
+        if (client.gone) return;
     }
     if (ready.read && !read_client(client)) return;
     attend(client);
@@ -140,6 +141,8 @@ void Relay::State::attend(Client& client) {
     if (client.backend != nullptr) flush(*client.backend);
     if (!client.gone) flush(client);
     if (!client.gone) set_interest(client);
+    // TLS may hold bytes that the socket does not tell of; they are read when there is room again.
+    if (!client.gone && client.interest.read && client.wire.has_pending()) late_reads.push_back(client.session.id());
 }
 
 void Relay::State::meet_need(Client& client) {
@@ -151,7 +154,8 @@ void Relay::State::meet_need(Client& client) {
             if (client.gone) return;
             if (!client.wire.begin_tls(options.client_tls, true)) return close(client);
             client.handshaking = true;
-            if (shake_client(client)) attend(client);
+            // What came behind the handshake may have been read with it.
+            if (shake_client(client)) (void)read_client(client);
             return;
         case Session::Need::users:
             if (users_at != Instant{} && now - users_at < kUsersFresh) return client.session.users_known();

@@ -138,6 +138,15 @@ void Relay::State::users_known() {
     }
 }
 
+void Relay::State::read_late() {
+    for (auto const id : std::exchange(late_reads, {})) {
+        auto const known = clients.find(id);
+        if (known == clients.end()) continue;
+        auto const client = known->second;
+        if (client->wire.has_pending() && read_client(*client)) attend(*client);
+    }
+}
+
 void Relay::State::meet_fates() {
     for (auto const id : std::exchange(waiting_fates, {})) {
         auto const known = clients.find(id);
@@ -174,11 +183,13 @@ void Relay::State::keep_time() {
         sweep_servers();
         sweep_clients();
     }
+    read_late();
     meet_fates();
     run_pools();
 }
 
 Duration Relay::State::idle_time() const {
+    if (!late_reads.empty()) return Duration::zero();
     auto next = std::min(pools.next_time(), swept + kSweepEvery);
     if (!waiting_fates.empty()) next = std::min(next, now + 20ms);
     return std::max<Duration>(next - runtime::boot_now(), Duration::zero());

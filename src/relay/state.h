@@ -99,6 +99,7 @@ struct Relay::State {
     void sweep_clients();
     void sweep(Client& client);
     void meet_fates();
+    void read_late();
     void sweep_servers();
 
     // clients.cc
@@ -121,6 +122,7 @@ struct Relay::State {
     void on_backend(Backend& backend, runtime::Poller::Ready ready);
     bool connect_backend(Backend& backend);
     void read_backend(Backend& backend);
+    void resume(Backend& backend);
     void take_login(Backend& backend);
     void lose(Backend& backend, bool complete);
     void give(Client& client, Backend& backend);
@@ -166,6 +168,7 @@ struct Relay::State {
     Instant now;
     Instant swept{};
     Totals counted;
+    std::vector<std::uint64_t> late_reads;     // clients of whom TLS has read more than was taken
     std::vector<std::uint64_t> waiting_users;  // clients whose user is to be looked up
     std::vector<std::uint64_t> waiting_fates;  // clients whose lost transaction is to be asked for again soon
     bool pools_changed = true;

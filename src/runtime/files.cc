@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -165,6 +166,13 @@ Status remove_durably(std::string const& path) {
         return fail(system_error(errno, path));
     }
     return fsync_directory(parent_of(path));
+}
+
+void raise_descriptor_limit() {
+    rlimit files{};
+    if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return;
+    files.rlim_cur = files.rlim_max;
+    (void)::setrlimit(RLIMIT_NOFILE, &files);
 }
 
 bool exists(std::string const& path) { return ::access(path.c_str(), F_OK) == 0; }

@@ -23,6 +23,8 @@ Status ensure_directory(std::string const& path, mode_t mode);
 // Removes a file; a missing one is fine. The removal is durable when this returned.
 Status remove_durably(std::string const& path);
 bool exists(std::string const& path);
+// As many descriptors as this process may ever have.
+void raise_descriptor_limit();
 // What an unprivileged process may still write there.
 Result<std::uint64_t> free_bytes(std::string const& path);
 

@@ -6,6 +6,8 @@ import socket
 import subprocess
 
 PORTS = {"peer": 17432, "api": 18008, "postgres": 15432}
+# The proxy's own defaults.
+PROXY_PORTS = {"auto": 6432, "read-write": 6433, "read-only": 6434}
 
 
 def ip(*arguments, check=True):

@@ -12,7 +12,7 @@ import psycopg
 
 import processes
 import program
-from network import PORTS, read_tail
+from network import PORTS, PROXY_PORTS, read_tail
 from waiting import NotYet
 
 
@@ -141,6 +141,10 @@ class Node:
                         keepalives_interval=1, keepalives_count=2, tcp_user_timeout=3000, sslmode="prefer",
                         gssencmode="disable")
         return psycopg.connect(**(settings | options))
+
+    def proxy(self, endpoint="auto", **options):
+        """A connection through this node's proxy."""
+        return self.connect(port=PROXY_PORTS[endpoint], **options)
 
     def connect_as_peer(self, holder, role, **options):
         """As this role with another node's certificate: what that node, or a thief of its disk, can do here."""
