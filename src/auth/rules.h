@@ -10,6 +10,7 @@
 
 namespace keel::auth {
 
+// md5 as in PostgreSQL: by SCRAM when the role's verifier is one.
 enum class Method { reject, trust, scram, md5, cert };
 char const* to_string(Method method);
 
@@ -23,10 +24,11 @@ std::optional<Address> parse_address(std::string_view text);
 
 struct Rule {
     enum class Connection { local, host, hostssl, hostnossl };
-    // all, or names; `same_user`: the database is named as the user.
+    // all, or names. Of databases only: sameuser (named as the user), replication (which `all` does not mean).
     struct Who {
         bool all = false;
         bool same_user = false;
+        bool replication = false;
         std::vector<std::string> names = {};
     };
     Connection connection = Connection::host;
@@ -53,6 +55,9 @@ struct Rules {
     // All that is wrong, in order. With any, the rules must not be used.
     std::vector<RuleProblem> problems = {};
 };
+// TYPE DATABASE USER [ADDRESS [MASK]] METHOD, one a line; # begins a comment. TYPE is local, host, hostssl or
+// hostnossl; lists have commas; a quoted word is never a keyword. Not known, and refused as such: groups (+name), files
+// (@name), regular expressions, host names, samehost, samenet, options.
 Rules parse_rules(std::string_view text, std::string const& file);
 
 struct Visitor {
@@ -60,6 +65,7 @@ struct Visitor {
     std::string user = {};
     std::optional<Address> address = {};  // none: a unix socket
     bool tls = false;
+    bool replication = false;  // replication=true in the startup packet
 };
 // The first that matches; none: the visitor is refused.
 Rule const* match(std::vector<Rule> const& rules, Visitor const& visitor);

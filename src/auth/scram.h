@@ -57,6 +57,8 @@ class ScramServer {
 
   private:
     enum class State { start, challenged, over };
+    Status check_binding(std::string_view flag) const;
+
     ScramVerifier verifier_;
     std::string nonce_;
     std::string certificate_hash_;
