@@ -13,6 +13,7 @@
 #include "agent/store_choice.h"
 #include "peer/channel.h"
 #include "postgres/gate.h"
+#include "postgres/process.h"
 #include "postgres/server.h"
 #include "runtime/blocking.h"
 #include "runtime/child.h"
@@ -164,6 +165,7 @@ void Agent::build_driver() {
     hands.supervisor = supervisor.get();
     hands.deadline = &deadline;
     hands.gate = gate ? &*gate : nullptr;
+    hands.fences_itself = [this] { return server && server->fence(*gate) == "full"; };
     hands.persist = [this](Epoch floor, std::function<void(Status)> done) {
         scope.spawn("persist", [this, floor, done = std::move(done)]() -> Task<void> {
             done(co_await runtime::run_blocking(disk, [this, floor] { return write_floor(config.directory, floor); }));
@@ -338,7 +340,7 @@ Task<void> Agent::end(int code) {
         ending = std::make_unique<Ending>(*desk, *driver, *supervisor, *server, code != 0 && code != kExitLeft);
         // A directory of another cluster, and a failed disk, are left alone but for the fence.
         co_await end_server(*ending);
-        if (!server->postmaster_pid()) deadline.disarm();
+        if (postgres::server_processes(server->place().data()).empty()) deadline.disarm();
     }
     if (http) co_await http->close();
     co_await scope.close();

@@ -10,6 +10,9 @@ namespace keel::cluster {
 
 namespace {
 constexpr std::size_t kVotersMax = 7;
+constexpr char const* kUnguarded =
+    "its guardian does not run and PostgreSQL is without the extension: if the agent hung, nothing would end an "
+    "asynchronous primary";
 }  // namespace
 
 void Node::Mind::lead() {
@@ -18,9 +21,7 @@ void Node::Mind::lead() {
         return;
     }
     bool const may_serve = seen.server == Server::primary || record->phase == Phase::promoting;
-    if (may_serve && promotion_failed.empty()) {
-        renew();
-    }
+    if (may_serve && promotion_failed.empty() && !nothing_stops_its_server()) renew();
     if (seen.server == Server::primary || (busy && busy->verb == Verb::promote)) arm();
     if (record->phase == Phase::promoting)
         take_office();
@@ -28,6 +29,13 @@ void Node::Mind::lead() {
         reign();
     else if (record->phase == Phase::stable)
         recover_leadership();
+}
+
+// Where commits wait for standbys, those are cut off before another leads (F0), whatever this server does. And with one
+// voter, nobody else can come to lead.
+bool Node::Mind::nothing_stops_its_server() const {
+    bool const async = record->settings.mode == Mode::async || record->sync.mode == Mode::async;
+    return seen.unguarded && async && record->voters.size() > 1;
 }
 
 void Node::Mind::arm() {
@@ -52,6 +60,10 @@ void Node::Mind::take_office() {
     Branch const& planned = record->lineage.back();
     if (!promotion_failed.empty()) {
         give_up_promotion(promotion_failed);
+        return;
+    }
+    if (nothing_stops_its_server()) {
+        give_up_promotion(kUnguarded);
         return;
     }
     think(State::promoting,
@@ -170,7 +182,9 @@ void Node::Mind::recover_leadership() {
 
 void Node::Mind::reign() {
     promotion_failed.clear();
-    think(State::primary, fmt::format("leads epoch {} with the lease", record->epoch.value));
+    think(State::primary, nothing_stops_its_server()
+                              ? std::string("lets its lease run out: ") + kUnguarded
+                              : fmt::format("leads epoch {} with the lease", record->epoch.value));
     if (possible_names.empty() && !adopt()) return;
     if (hand_over()) return;
     if (keep_sync()) return;

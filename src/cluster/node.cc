@@ -149,7 +149,9 @@ bool Node::Mind::fence() {
     } else if (record && floor > record->epoch) {
         why = fmt::format("epoch {} was promised, {} is over", floor.value, record->epoch.value);
     } else if (!lease_holds()) {
-        why = "the lease ran out: no majority of voters answered in time";
+        why = record && nothing_stops_its_server()
+                  ? "the lease was not renewed: nothing would end this server if the agent hung"
+                  : "the lease ran out: no majority of voters answered in time";
     } else if (record && record->phase == Phase::stable && seen.server == Server::primary && !busy &&
                seen.timeline != live_path(record->lineage).back().timeline) {
         why = fmt::format("the server is on timeline {}, which no epoch granted", seen.timeline.value);

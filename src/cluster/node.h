@@ -63,11 +63,14 @@ struct Observation {
     std::vector<Sender> senders;  // primary only
     std::set<NodeId> slots;       // members with a physical slot here
     Duration replay_delay{-1};
+    // If the agent hung, nothing would stop this server at the end of its lease: no guardian is awake to kill it, and
+    // it does not fence itself.
+    bool unguarded = false;
     std::string problem;  // for people
 };
 BOOST_DESCRIBE_STRUCT(Observation, (),
                       (server, settled, whole, was_primary, timeline, fork, flush, replay, receiver, streaming,
-                       upstream, names, senders, slots, replay_delay, problem))
+                       upstream, names, senders, slots, replay_delay, unguarded, problem))
 
 // ---- effects --------------------------------------------------------------------------------------------------------
 struct Send {
@@ -98,7 +101,7 @@ enum class Verb {
     set_names,  // synchronous_standby_names = names, reload, barrier; the observation's flush is F, read after it.
                 // Where the count changes, or what is in force is not certain, through "nobody" and its own barrier
     stop,       // planned: checkpoint, then fast shutdown, bounded; the server must end up stopped
-    kill,       // fence: SIGQUIT, 200 ms later SIGKILL, until every backend is gone
+    kill,       // fence: SIGQUIT, 20 ms later SIGKILL, until every backend is gone
     rewind,     // quarantine the divergent WAL, pg_rewind from `peer`, marker around it
     clone,      // base backup from `peer` beside the old directory, then swap
     slots,      // have physical slots for exactly `members`

@@ -167,6 +167,7 @@ struct Node::Mind {
     // mind_lead.cc
     void lead();
     void renew();
+    bool nothing_stops_its_server() const;
     void arm();
     void disarm();
     void take_office();

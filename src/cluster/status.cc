@@ -229,6 +229,7 @@ ClusterStatus status_of(Sight const& sight) {
     out.blocked = sight.opinion.blocked;
     out.reason = sight.opinion.reason;
     out.fence = sight.fence.empty() ? kFence : sight.fence;
+    out.guardian = sight.guardian;
     if (sight.opinion.lease_deadline != Instant{})
         out.lease_ms = std::max<std::int64_t>(0, to_ms(sight.opinion.lease_deadline - sight.clock.now));
     out.store_trouble = sight.store_trouble;

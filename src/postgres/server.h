@@ -41,7 +41,7 @@ class Server {
     cluster::CommandDone run(cluster::Command const& command, Peers const& peers,
                              ProgressListener const& progress = {});
 
-    // Verb::kill, from any thread: SIGQUIT to the postmaster, SIGKILL to everything 200 ms later; returns when no
+    // Verb::kill, from any thread: SIGQUIT to the postmaster, SIGKILL to everything 20 ms later; returns when no
     // process of the data directory is left. timeout: some do not die (blocked in the kernel); their pids are named.
     Status kill();
 

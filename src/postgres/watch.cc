@@ -283,7 +283,7 @@ cluster::Observation Watch::down(Server::State& state, cluster::Observation out)
     }
     // postmaster.pid was removed under a living server, which goes on until it notices (a minute).
     if (auto const rest = server_processes(place.data());
-        std::ranges::any_of(rest, [](auto const& one) { return !one.titled; })) {
+        std::ranges::any_of(rest, [](auto const& one) { return !is_child(one); })) {
         out.server = cluster::Server::starting;
         out.problem = "a server runs in " + place.data() + ", but postmaster.pid does not name it";
         return out;

@@ -248,11 +248,11 @@ void Host::stop_wait() {
     finish(true, "");
 }
 
-// SIGQUIT, 200 ms later SIGKILL.
+// SIGQUIT, 20 ms later SIGKILL.
 void Host::run_kill() {
     ++world_.counts.kills;
     bool const stubborn = postgres.paused || world_.rng.chance(world_.plan.stubborn);
-    after(stubborn ? 200 * kMs : world_.rng.between(1, 5) * kMs, &Host::kill_done);
+    after(stubborn ? 22 * kMs : world_.rng.between(1, 5) * kMs, &Host::kill_done);
 }
 
 void Host::kill_done() {

@@ -138,7 +138,7 @@ void Host::guard() {
     std::uint64_t const life = postgres.life;
     ++world_.counts.guardian_kills;
     SIM_TELL(world_, "{} guardian kills the server: the lease ran out", id_.value);
-    world_.scheduler.after(paused ? 200 * kMs : world_.rng.between(1, 5) * kMs, [this, life] {
+    world_.scheduler.after(paused ? 22 * kMs : world_.rng.between(1, 5) * kMs, [this, life] {
         if (postgres.life != life) return;
         postgres.kill_all();
         observe_soon(5 * kMs);
