@@ -254,17 +254,7 @@ void Agent::on_refused(NodeId const& by, peer::Refused const& why) {
 
 Result<std::string> Agent::reload() {
     KEEL_TRY(auto next, load_config(config.directory));
-    std::string later;
-    auto const needs_restart = [&](bool changed, char const* key) {
-        if (changed) later += std::string(later.empty() ? "" : ", ") + key;
-    };
-    needs_restart(next.address != config.address, "address");
-    needs_restart(next.peer_port != config.peer_port, "peer_port");
-    needs_restart(next.api_port != config.api_port, "api_port");
-    needs_restart(next.postgres.port != config.postgres.port, "postgres.port");
-    needs_restart(next.postgres.listen != config.postgres.listen, "postgres.listen");
-    needs_restart(next.postgres.bin != config.postgres.bin, "postgres.bin");
-    needs_restart(next.store.kind != config.store.kind || next.store.endpoints != config.store.endpoints, "store");
+    auto const later = keys_for_restart(config, next);
     auto const before = config.postgres;
     config.postgres.parameters = next.postgres.parameters;
     config.postgres.clone_rate_kbytes_max = next.postgres.clone_rate_kbytes_max;

@@ -10,9 +10,10 @@
 namespace keel::agent {
 
 // A guardian looks at the words at least so often, and beats each time.
-inline constexpr Duration kGuardLooksEvery = 250ms;
-// One that does not beat for so long is killed and replaced.
-inline constexpr Duration kGuardSilentMost = 1s;
+inline constexpr Duration kGuardLooksEvery = 100ms;
+// One that does not beat for so long is killed and replaced: well within the shortest lease, so that the next one is on
+// duty before the deadline of an agent that was hit by the same misfortune.
+inline constexpr Duration kGuardSilentMost = 600ms;
 
 enum class Servers {
     unknown,  // nobody looked yet
@@ -25,7 +26,7 @@ Servers judge_servers(DeadlineView const& view, bool any, bool meant_lives,
                       std::optional<postgres::ServerProcess> const& postmaster);
 
 struct Surroundings {
-    Instant now;
+    Instant now{};
     Servers servers = Servers::unknown;
     bool asked_to_end = false;
     bool orphaned = false;  // the root of the tree is gone

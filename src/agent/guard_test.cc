@@ -88,9 +88,9 @@ TEST(Guard, APulseThatStandsStillIsSilent) {
     Pulse pulse;
     auto now = kNow;
     EXPECT_EQ(pulse.look(1, now), 0ms);
-    for (int i = 0; i < 5; ++i) pulse.look(1, now += 200ms);
-    EXPECT_EQ(pulse.silent(), 1s);
-    EXPECT_EQ(pulse.look(2, now += 200ms), 0ms);
+    for (int i = 0; i < 5; ++i) pulse.look(1, now += 100ms);
+    EXPECT_EQ(pulse.silent(), 500ms);
+    EXPECT_EQ(pulse.look(2, now += 100ms), 0ms);
 }
 
 // A virtual machine was suspended for a minute. Its guardian, about to kill a primary whose lease was long over, was

@@ -25,7 +25,7 @@ namespace log = runtime::log;
 volatile sig_atomic_t asked_to_end = 0;
 
 // Pages that cannot be locked are used so often that the kernel does not take them for idle.
-constexpr int kRehearseEvery = 8;
+constexpr int kRehearseEvery = 20;
 
 struct Gained {
     bool real_time = false;

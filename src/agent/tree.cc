@@ -31,7 +31,7 @@ constexpr Duration kBackOffMost = 5s;
 constexpr Duration kHealthyAfter = 10s;
 // While no guardian is awake the fence has one layer less.
 constexpr Duration kGuardianBackOffMost = 500ms;
-constexpr Duration kLookEvery = 200ms;
+constexpr Duration kLookEvery = 100ms;
 // A start from a cold disk takes its time.
 constexpr Duration kGuardianStartsWithin = 15s;
 // Well above the longest lease: its server has been killed by then, and nothing is left that it could lead on.
@@ -118,6 +118,7 @@ class Tree {
             spec.signal_at_parent_death = SIGKILL;
             auto const begun = runtime::boot_now();
             agent_pulse_ = {};
+            agent_begun_ = begun;
             auto const exit = co_await live(std::move(spec), agent_);
             if (ended_for_good(exit)) break;
             pause = runtime::boot_now() - begun > kHealthyAfter ? kBackOffFirst : pause;
@@ -148,6 +149,7 @@ class Tree {
             auto const begun = runtime::boot_now();
             guardian_pulse_ = {};
             guardian_begun_ = begun;
+            guardian_killed_ = false;
             // As root: it needs a real-time priority first, and drops to the user by itself.
             auto const exit = co_await live(spec_of(kGuardianCommand), guardian_);
             if (agent_ended_ && (!exit || exit->ok() || !armed())) break;
@@ -181,19 +183,20 @@ class Tree {
         bool const on_duty = words.guardian == guardian_->pid();
         auto const silent = guardian_pulse_.look(words.guardian_beats, now);
         if (on_duty && agent_ended_) (void)guardian_->signal(SIGTERM);  // one that was started since
-        if (silent < kGuardSilentMost || (!on_duty && now - guardian_begun_ < kGuardianStartsWithin)) return;
+        bool const may_be_starting = !on_duty && now - guardian_begun_ < kGuardianStartsWithin;
+        if (silent < kGuardSilentMost || may_be_starting || guardian_killed_) return;
+        guardian_killed_ = true;
+        (void)guardian_->signal(SIGKILL);
         log::error("tree", "the guardian hangs: no sign of it for {} ms; it is killed and started again",
                    to_ms(silent));
-        (void)guardian_->signal(SIGKILL);
     }
 
     // One that has not begun to write yet may wait for a disk.
     void feel_agent(DeadlineView const& words, Instant now) {
         auto const silent =
             agent_pulse_.look(static_cast<std::uint64_t>(words.heartbeat.time_since_epoch().count()), now);
-        if (silent == Duration{0}) agent_beats_ = true;
-        if (!agent_beats_ || silent < kAgentSilentMost) return;
-        agent_beats_ = false;
+        if (words.heartbeat < agent_begun_ || silent < kAgentSilentMost) return;
+        agent_pulse_ = {};
         log::error("tree", "the agent hangs: no sign of it for {} s; it is killed and started again",
                    to_ms(silent) / 1000);
         (void)agent_->signal(SIGKILL);
@@ -222,8 +225,8 @@ class Tree {
     std::optional<runtime::Child> agent_;
     std::optional<runtime::Child> guardian_;
     Pulse agent_pulse_, guardian_pulse_;
-    Instant guardian_begun_;
-    bool agent_beats_ = false;
+    Instant agent_begun_, guardian_begun_;
+    bool guardian_killed_ = false;
     bool ending_ = false;
     bool agent_ended_ = false;
     bool guardian_ended_ = false;

@@ -21,11 +21,13 @@ NAMES = ["anna", "bela", "cleo", "dora", "emil", "fritz"]
 class Cluster:
     """`nodes` data nodes and, if asked for, a witness; made, started and whole when the constructor returns."""
 
-    def __init__(self, nodes=3, *, mode=None, witness=False, namespaces=False, init_options=(), settings=None):
+    def __init__(self, nodes=3, *, mode=None, witness=False, namespaces=False, init_options=(), settings=None,
+                 binary=None):
         # Not below pytest's own directories: the server's user must be able to enter, and socket paths are short.
         self.root = pathlib.Path(tempfile.mkdtemp(prefix="pgkeel-it-"))
         self.root.chmod(0o755)
         self.password = secrets.token_hex(8)
+        self.binary = binary  # none: the one that is tested, where it was built
         self.nodes, self.extras = [], []  # extras: started by a test, no members
         self.token, self.failed = None, False
         self.network = Switch() if namespaces else Loopback()

@@ -28,7 +28,8 @@ class Node:
     # ---- the program ----------------------------------------------------------------------------------------------
     def command(self, *words):
         """A pgkeel command line for this node, on its own host."""
-        return [*self.cluster.network.command(self.host), program.pgkeel(), *(str(word) for word in words)]
+        return [*self.cluster.network.command(self.host), self.cluster.binary or program.pgkeel(),
+                *(str(word) for word in words)]
 
     def keel(self, *words, seconds=60):
         """Runs a command against this node's directory; the result, whatever it was."""
