@@ -73,6 +73,11 @@ std::optional<ServerProcess> inspect(pid_t pid, struct stat const& directory) {
     return out;
 }
 
+// Of postmaster.pid; negative: a single-user server, 0: none.
+pid_t named_pid(std::string const& data) {
+    return static_cast<pid_t>(std::strtol(read_start(data + "/postmaster.pid").c_str(), nullptr, 10));
+}
+
 template <class Use>
 void each_process(Use use) {
     std::unique_ptr<DIR, decltype([](DIR* d) { ::closedir(d); })> const list(::opendir("/proc"));
@@ -100,13 +105,21 @@ std::vector<ServerProcess> server_processes(std::string const& data) {
 std::optional<ServerProcess> find_postmaster(std::string const& data) {
     struct stat directory{};
     if (::stat(data.c_str(), &directory) != 0) return std::nullopt;
-    std::string const text = read_start(data + "/postmaster.pid");
-    pid_t const pid = static_cast<pid_t>(std::strtol(text.c_str(), nullptr, 10));
-    if (pid <= 0) return std::nullopt;  // negative: a single-user server
+    pid_t const pid = named_pid(data);
+    if (pid <= 0) return std::nullopt;
     auto found = inspect(pid, directory);
     // A recycled pid that is now a child of another postmaster of the same directory cannot be excluded otherwise.
     if (found && found->titled) return std::nullopt;
     return found;
+}
+
+std::optional<ServerProcess> find_postmaster(std::string const& data, std::optional<ServerProcess> const& known) {
+    if (!known || named_pid(data) != known->pid) return find_postmaster(data);
+    ServerProcess now = *known;
+    if (!read_stat("/proc/" + std::to_string(known->pid), now) || now.start_ticks != known->start_ticks ||
+        now.state == 'Z' || now.state == 'X')
+        return find_postmaster(data);
+    return now;
 }
 
 bool alive(ServerProcess const& process, std::string const& data) {

@@ -24,6 +24,8 @@ std::vector<ServerProcess> server_processes(std::string const& data);
 
 // The living postmaster that postmaster.pid names, when it really is one of this data directory.
 std::optional<ServerProcess> find_postmaster(std::string const& data);
+// The same in two small reads when it is still `known`, which is nearly always: for whoever looks ten times a second.
+std::optional<ServerProcess> find_postmaster(std::string const& data, std::optional<ServerProcess> const& known);
 // The same process as before still lives.
 bool alive(ServerProcess const& process, std::string const& data);
 
