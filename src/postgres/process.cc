@@ -93,6 +93,15 @@ bool inspect(pid_t pid, struct stat const& directory, ServerProcess& out) {
     return read_stat(pid, out) && out.state != 'Z' && out.state != 'X';
 }
 
+// Of postmaster.pid; negative: a single-user server, 0: none.
+pid_t named_pid(std::string const& data) {
+    Page page;
+    auto const text = read_start((data + "/postmaster.pid").c_str(), page);
+    pid_t pid = 0;
+    std::from_chars(text.data(), text.data() + text.size(), pid);
+    return pid;
+}
+
 // getdents64(2) with a buffer of our own: opendir(3) takes one from the heap.
 template <class Use>
 void each_process(Use use) {
@@ -195,15 +204,20 @@ void rehearse_end(std::string const& data) {
 std::optional<ServerProcess> find_postmaster(std::string const& data) {
     struct stat directory{};
     if (::stat(data.c_str(), &directory) != 0) return std::nullopt;
-    Page page;
-    auto const text = read_start((data + "/postmaster.pid").c_str(), page);
-    pid_t pid = 0;
-    std::from_chars(text.data(), text.data() + text.size(), pid);
-    if (pid <= 0) return std::nullopt;  // negative: a single-user server
+    pid_t const pid = named_pid(data);
+    if (pid <= 0) return std::nullopt;
     ServerProcess found;
     // A recycled pid that is now a child of another postmaster of the same directory cannot be excluded otherwise.
     if (!inspect(pid, directory, found) || is_child(found)) return std::nullopt;
     return found;
+}
+
+std::optional<ServerProcess> find_postmaster(std::string const& data, std::optional<ServerProcess> const& known) {
+    if (!known || named_pid(data) != known->pid) return find_postmaster(data);
+    ServerProcess now = *known;
+    if (!read_stat(known->pid, now) || now.start_ticks != known->start_ticks || now.state == 'Z' || now.state == 'X')
+        return find_postmaster(data);
+    return now;
 }
 
 bool alive(ServerProcess const& process, std::string const& data) {

@@ -55,6 +55,8 @@ void rehearse_end(std::string const& data);
 
 // The living postmaster that postmaster.pid names, when it really is one of this data directory.
 std::optional<ServerProcess> find_postmaster(std::string const& data);
+// The same in two small reads when it is still `known`, which is nearly always: for whoever looks ten times a second.
+std::optional<ServerProcess> find_postmaster(std::string const& data, std::optional<ServerProcess> const& known);
 // Children whose postmaster is gone.
 std::vector<ServerProcess> orphans(std::vector<ServerProcess> const& all);
 

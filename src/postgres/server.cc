@@ -134,6 +134,10 @@ std::optional<pid_t> Server::postmaster_pid() {
     return postmaster ? std::optional(postmaster->pid) : std::nullopt;
 }
 
+std::optional<ServerProcess> Server::postmaster(std::optional<ServerProcess> const& known) {
+    return find_postmaster(place().data(), known);
+}
+
 Status Server::admit_members() { return state_->admit(); }
 
 Status Server::reload() {

@@ -16,6 +16,7 @@
 #include "base/result.h"
 #include "cluster/node.h"
 #include "postgres/place.h"
+#include "postgres/process.h"
 
 namespace keel::postgres {
 
@@ -53,6 +54,8 @@ class Server {
     // runs. Its zombie, if it is our child, is reaped by the next observe().
     int postmaster_pidfd();
     std::optional<pid_t> postmaster_pid();
+    // As find_postmaster() with what is known.
+    std::optional<ServerProcess> postmaster(std::optional<ServerProcess> const& known);
 
     // On a standby: moves its unused slots up to where each member's WAL is, so that they do not hold WAL for ever.
     // To be called every few seconds with the flush positions of the heartbeats.

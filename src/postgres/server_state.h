@@ -67,6 +67,7 @@ struct Server::State {
     std::mutex mutex;  // guards what follows, held for moments only
     Settings settings;
     std::optional<std::set<NodeId>> admitted;  // the members that admit() brought about last
+    Instant admitted_at;                       // when pg_ident.conf was last read
     Wanted wanted;                             // as written in pgkeel.conf
     bool names_certain = false;            // the last set_names passed its barrier: no walsender applies anything else
     std::optional<ServerProcess> settled;  // the server that has replayed all of its local WAL

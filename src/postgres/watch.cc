@@ -130,7 +130,7 @@ cluster::Observation Watch::look(Server::State& state, Bound const& bound) {
         out.names = state.wanted.names;
     }
     state.reap_child();
-    auto const postmaster = find_postmaster(place.data());
+    auto const postmaster = find_postmaster(place.data(), postmaster_);
     answered_ = !postmaster;
     if (!postmaster) return down(state, std::move(out));
     stopped_.reset();
