@@ -77,6 +77,7 @@ constexpr std::array kTable = {
     Edge{stepping_down, restarting, "the hand-over came to nothing"},
     Edge{stepping_down, primary, "the hand-over was called off"},
     Edge{stepping_down, expired, "the lease ran out"},
+    Edge{stepping_down, maintenance, "handed over, and paused before it heard of its successor"},
     Edge{expired, fenced, "killed; an election runs"},
     Edge{expired, standby, "killed; another leads"},
     Edge{expired, diverged, "killed; has WAL of its own"},

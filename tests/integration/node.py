@@ -48,7 +48,7 @@ class Node:
         options = ["--dir", self.directory, "--name", self.name, "--address", self.address,
                    "--peer-port", PORTS["peer"], "--api-port", PORTS["api"]]
         if self.kind == "data":
-            options += ["--postgres-port", PORTS["postgres"]]
+            options += ["--postgres-port", PORTS["postgres"], "--postgres-bin", program.postgres_bin()]
         return [str(word) for word in options]
 
     def start(self):
