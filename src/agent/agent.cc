@@ -138,6 +138,7 @@ Status Agent::build_server() {
     if (!prepared.place) return {};
     KEEL_TRY(gate, postgres::Gate::open(config.directory));
     server = std::make_unique<postgres::Server>(*prepared.place);
+    server->use_facts_of(*gate);
     Supervisor::Callbacks callbacks;
     callbacks.on_observation = [this](cluster::Observation const& seen) { driver->observe(seen); };
     callbacks.on_done = [this](cluster::CommandDone const& done) { driver->command_done(done); };

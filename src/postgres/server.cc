@@ -84,6 +84,8 @@ Status Server::set_settings(Settings settings) {
     return {};
 }
 
+void Server::use_facts_of(Gate const& gate) { state_->words = &gate; }
+
 cluster::Observation Server::observe() {
     std::lock_guard const lock(state_->watching);
     state_->poll_checkpoint();

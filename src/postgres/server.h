@@ -34,6 +34,9 @@ class Server {
     // (all of them in one text); then the settings but for the members stay as they were.
     Status set_settings(Settings settings);
 
+    // Where the server writes what it does; lives as long as this. Without it, observe() has nothing but SQL.
+    void use_facts_of(Gate const& gate);
+
     // The server as it is now; at most 600 ms. A server that does not answer is reported as last seen, with a problem.
     cluster::Observation observe();
 

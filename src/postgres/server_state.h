@@ -9,6 +9,7 @@
 
 #include "postgres/conf.h"
 #include "postgres/directory.h"
+#include "postgres/gate.h"
 #include "postgres/libpq.h"
 #include "postgres/process.h"
 #include "postgres/server.h"
@@ -24,7 +25,10 @@ class Watch {
     bool answered() const { return answered_; }
 
   private:
-    cluster::Observation unanswered(cluster::Observation now, std::string problem) const;
+    cluster::Observation unanswered(Server::State& state, cluster::Observation now, std::string problem);
+    // Positions of a primary that has no time for SQL, from the words it shares with the agent.
+    void take_facts(GateFacts const& facts, cluster::Observation& out) const;
+    std::string crowd(Bound const& bound);
     std::string hangs(ServerProcess const& postmaster);
     void ask(Server::State& state, Bound const& bound, cluster::Observation& out);
     Timeline timeline_of(Server::State& state, Lsn end, std::uint64_t segment_bytes, Timeline at_least,
@@ -37,8 +41,11 @@ class Watch {
     std::optional<ServerProcess> postmaster_;  // to which the connection leads
     cluster::Observation last_;
     bool answered_ = false;
-    Instant stopped_since_;  // the postmaster is in the state of SIGSTOP
-    Instant silent_since_;   // nobody answers
+    Instant stopped_since_;    // the postmaster is in the state of SIGSTOP
+    Instant silent_since_;     // nobody answers
+    bool facts_tell_ = false;  // but the server still writes facts
+    Instant counted_;          // when the clients were last counted
+    std::string crowd_;        // what came of it
     // pg_control of a stopped server is read again only when the file has changed (a rewind, a clone).
     std::optional<cluster::Observation> stopped_;
     std::pair<std::uint64_t, std::int64_t> stopped_file_;  // inode, modification time in ns
@@ -79,6 +86,8 @@ struct Server::State {
     std::string refused_extension;  // by PostgreSQL, with its time of change; the server runs without that one
     std::string refusal;            // why, in PostgreSQL's words
     std::mutex launching;           // a start of the postmaster and a kill exclude each other
+
+    std::atomic<Gate const*> words = nullptr;  // none: there are no facts
 
     Watch watch;  // of observe()
     std::mutex watching;
