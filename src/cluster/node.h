@@ -63,11 +63,19 @@ struct Observation {
     std::vector<Sender> senders;  // primary only
     std::set<NodeId> slots;       // members with a physical slot here
     Duration replay_delay{-1};
-    std::string problem;  // for people
+    Disk disk = Disk::sound;
+    std::string disk_text;  // what it is like, for people; empty: nothing to be said
+    std::string problem;    // for people
 };
 BOOST_DESCRIBE_STRUCT(Observation, (),
                       (server, settled, whole, was_primary, timeline, fork, flush, replay, receiver, streaming,
-                       upstream, names, senders, slots, replay_delay, problem))
+                       upstream, names, senders, slots, replay_delay, disk, disk_text, problem))
+
+// What to tell people of a server: a disk that takes no writes explains the rest.
+inline std::string const& problem_of(Observation const& seen) {
+    bool const disk = seen.disk == Disk::useless || seen.problem.empty();
+    return disk ? seen.disk_text : seen.problem;
+}
 
 // ---- effects --------------------------------------------------------------------------------------------------------
 struct Send {

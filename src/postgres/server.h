@@ -34,8 +34,9 @@ class Server {
     // (all of them in one text); then the settings but for the members stay as they were.
     Status set_settings(Settings settings);
 
-    // Where the server writes what it does; lives as long as this. Without it, observe() has nothing but SQL.
-    void use_facts_of(Gate const& gate);
+    // Once, before the first observe(): from here on that says what the disk of the WAL is like, and has the facts that
+    // the server writes to the gate, which lives as long as this. Without, it has nothing but SQL.
+    void begin_probes(Gate const& gate);
 
     // The server as it is now; at most 600 ms. A server that does not answer is reported as last seen, with a problem.
     cluster::Observation observe();

@@ -9,6 +9,7 @@
 
 #include "postgres/conf.h"
 #include "postgres/directory.h"
+#include "postgres/disk.h"
 #include "postgres/gate.h"
 #include "postgres/libpq.h"
 #include "postgres/process.h"
@@ -20,11 +21,13 @@ namespace keel::postgres {
 // Looks at the server through a connection of its own. Used by one thread.
 class Watch {
   public:
+    // The disk included.
     cluster::Observation look(Server::State& state, Bound const& bound);
     // The last look got an answer of the server, or found none running.
     bool answered() const { return answered_; }
 
   private:
+    cluster::Observation see(Server::State& state, Bound const& bound);
     cluster::Observation unanswered(Server::State& state, cluster::Observation now, std::string problem);
     // Positions of a primary that has no time for SQL, from the words it shares with the agent.
     void take_facts(GateFacts const& facts, cluster::Observation& out) const;
@@ -89,6 +92,9 @@ struct Server::State {
 
     std::atomic<Gate const*> words = nullptr;  // none: there are no facts
 
+    DiskProbe disk{place.data()};
+    bool relieved = false;  // guarded: a checkpoint was asked for since the disk is tight
+
     Watch watch;  // of observe()
     std::mutex watching;
     Watch command_watch;  // of run()
@@ -107,6 +113,7 @@ struct Server::State {
     // watch.cc
     void reap_child();
     void poll_checkpoint();
+    void relieve_disk(cluster::Observation const& seen);
     void sweep_old();
 
     // lifecycle.cc
@@ -141,6 +148,7 @@ struct Server::State {
 
     // promote.cc
     Status promote(Running& run);
+    void begin_checkpoint(Bound const& bound);
 
     // rewind.cc, clone.cc
     Status rewind(Running& run);

@@ -124,7 +124,28 @@ void Server::State::sweep_old() {
     });
 }
 
+// A checkpoint gives room back: WAL that nobody needs any more goes, and slots beyond max_slot_wal_keep_size with
+// theirs.
+void Server::State::relieve_disk(cluster::Observation const& seen) {
+    bool const up = seen.server == cluster::Server::primary || seen.server == cluster::Server::recovery;
+    {
+        std::lock_guard const lock(mutex);
+        if (seen.disk == cluster::Disk::sound) relieved = false;
+        if (seen.disk != cluster::Disk::tight || !up || relieved || checkpoint.is_open()) return;
+        relieved = true;
+    }
+    begin_checkpoint(Bound(300ms));
+}
+
 cluster::Observation Watch::look(Server::State& state, Bound const& bound) {
+    auto out = see(state, bound);
+    auto sight = state.disk.look(runtime::boot_now());
+    out.disk = sight.disk;
+    out.disk_text = std::move(sight.text);
+    return out;
+}
+
+cluster::Observation Watch::see(Server::State& state, Bound const& bound) {
     auto const& place = state.place;
     cluster::Observation out;
     {

@@ -2,6 +2,7 @@
 import contextlib
 import subprocess
 import sys
+import threading
 
 import psycopg
 
@@ -23,10 +24,22 @@ def every_connection_taken(node):
             except psycopg.OperationalError as error:
                 return "too many clients" in str(error)
 
+    ending = threading.Event()
+
+    def take_what_comes_free():
+        while not ending.wait(0.002):
+            with contextlib.suppress(psycopg.Error):
+                take()
+
+    crowd = threading.Thread(target=take_what_comes_free)
     try:
         wait_for(take, 60, f"every connection of {node.name} is taken", node.cluster.describe)
-        yield taken
+        crowd.start()
+        yield
     finally:
+        ending.set()
+        if crowd.is_alive():
+            crowd.join()
         for connection in taken:
             connection.close()
 
