@@ -139,6 +139,7 @@ Status Agent::build_server() {
     if (!prepared.place) return {};
     KEEL_TRY(gate, postgres::Gate::open(config.directory));
     server = std::make_unique<postgres::Server>(*prepared.place);
+    server->begin_probes(*gate);
     Supervisor::Callbacks callbacks;
     callbacks.on_observation = [this](cluster::Observation const& seen) { driver->observe(seen); };
     callbacks.on_done = [this](cluster::CommandDone const& done) { driver->command_done(done); };
@@ -228,6 +229,7 @@ Status Agent::apply_settings() {
     if (auto const& record = learnt ? learnt : prepared.known) {
         for (auto const& [id, unused] : record->members) settings.members.insert(id);
         settings.cluster = record->settings.postgres;
+        settings.disk = {std::chrono::milliseconds(record->settings.disk_stall_ms), record->settings.disk_ballast};
         auto const own = record->members.find(prepared.identity.node);
         if (own != record->members.end()) settings.delayed_s = own->second.tags.delayed_s;
     }
@@ -363,8 +365,7 @@ int Agent::run() {
 
 int refuse(Error const& error) {
     log::error("agent", "{}", to_string(error));
-    bool const may_pass = error.code == Code::unavailable || error.code == Code::exhausted;
-    return may_pass ? 1 : kExitRefused;
+    return error.code == Code::unavailable || error.code == Code::exhausted ? 1 : kExitRefused;
 }
 
 }  // namespace

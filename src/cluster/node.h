@@ -66,11 +66,19 @@ struct Observation {
     // If the agent hung, nothing would stop this server at the end of its lease: no guardian is awake to kill it, and
     // it does not fence itself.
     bool unguarded = false;
-    std::string problem;  // for people
+    Disk disk = Disk::sound;
+    std::string disk_text;  // what it is like, for people; empty: nothing to be said
+    std::string problem;    // for people
 };
 BOOST_DESCRIBE_STRUCT(Observation, (),
                       (server, settled, whole, was_primary, timeline, fork, flush, replay, receiver, streaming,
-                       upstream, names, senders, slots, replay_delay, unguarded, problem))
+                       upstream, names, senders, slots, replay_delay, unguarded, disk, disk_text, problem))
+
+// What to tell people of a server: a disk that takes no writes explains the rest.
+inline std::string const& problem_of(Observation const& seen) {
+    bool const disk = seen.disk == Disk::useless || seen.problem.empty();
+    return disk ? seen.disk_text : seen.problem;
+}
 
 // ---- effects --------------------------------------------------------------------------------------------------------
 struct Send {

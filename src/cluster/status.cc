@@ -35,8 +35,17 @@ struct Facts {
 Facts own_facts(Sight const& sight) {
     Observation const& seen = sight.seen;
     bool const up = seen.server == Server::recovery || seen.server == Server::primary;
-    return {true,          true,       0,           sight.opinion.state, up,          seen.streaming,
-            seen.timeline, seen.flush, seen.replay, seen.replay_delay,   seen.problem};
+    return {true,
+            true,
+            0,
+            sight.opinion.state,
+            up,
+            seen.streaming,
+            seen.timeline,
+            seen.flush,
+            seen.replay,
+            seen.replay_delay,
+            problem_of(seen)};
 }
 
 Facts facts_of(Sight const& sight, NodeId const& id) {

@@ -35,6 +35,10 @@ class Server {
     // (all of them in one text); then the settings but for the members stay as they were.
     Status set_settings(Settings settings);
 
+    // Once, before the first observe(): from here on that says what the disk of the WAL is like, and has the facts that
+    // the server writes to the gate, which lives as long as this. Without, it has nothing but SQL.
+    void begin_probes(Gate const& gate);
+
     // The server as it is now; at most 600 ms. A server that does not answer is reported as last seen, with a problem.
     cluster::Observation observe();
 
