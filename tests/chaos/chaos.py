@@ -77,6 +77,9 @@ def play(incident, mode, stage):
             incident.run(lambda *words, **options: stage.make(*words, **({"mode": mode} | options)))
         else:
             incident.run(stage.world_for(incident, mode))
+        for world in stage.made:
+            if world.outcome is None:
+                world.closing_audit()
         return None
     except Exception:  # noqa: BLE001: whatever it is, it is this incident's result
         return traceback.format_exc()

@@ -76,6 +76,13 @@ class World(Cluster):
                                result.unknown_stored + result.unknown_absent, gates.longest_silence(acks))
         return result
 
+    def closing_audit(self):
+        """For an incident that had no clients writing while it went on."""
+        self.wait_whole(90)
+        with self.load() as load:
+            self.wait_writes(load, 200)
+        self.audit(load)
+
     def lost_bytes(self, acks, lost):
         if not lost:
             return 0
