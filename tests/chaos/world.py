@@ -18,7 +18,7 @@ class Outcome:
     lost: int
     lost_bytes: int
     unknown: int
-    silence: float  # the longest time without an acknowledgement anywhere, in seconds
+    silence: float  # the longest time, in seconds, in which no client outside of the nodes' hosts got an acknowledgement
 
 
 class World(Cluster):
@@ -73,7 +73,9 @@ class World(Cluster):
         twice = gates.two_open_gates(acks)
         assert not twice, f"two open gates at once, {len(twice)} times: {twice[0]}{self.describe()}"
         self.outcome = Outcome(result.acknowledged, len(result.lost), self.lost_bytes(acks, result.lost),
-                               result.unknown_stored + result.unknown_absent, gates.longest_silence(acks))
+                               result.unknown_stored + result.unknown_absent,
+                               gates.longest_silence([ack for writer in load.writers if not writer.home
+                                                      for ack in writer.acks]))
         return result
 
     def closing_audit(self):
