@@ -63,6 +63,12 @@ chaos: deps  ## the failure matrix on real nodes (root): ROWS=6,9 MODE=async; SE
 	@/usr/bin/python3 tests/chaos/chaos.py $(if $(ROWS),--rows $(ROWS)) $(if $(MODE),--mode $(MODE)) \
 		$(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) $(ARGS)
 
+bench-failover: deps  ## the matrix's outages, median and worst of 20 (root, hours): ROWS=1,6 MODE=async ARGS="--repeat 5"
+	@tools/build release pgkeel
+	@tools/ext
+	@/usr/bin/python3 tests/bench/failover.py --binary build/release/pgkeel $(if $(ROWS),--rows $(ROWS)) \
+		$(if $(MODE),--mode $(MODE)) $(ARGS)
+
 bench-ext: deps  ## what the extension costs a transaction (minutes)
 	@tools/ext
 	@/usr/bin/python3 tests/bench/bench_ext.py $(ARGS)
@@ -76,4 +82,4 @@ lint: deps  ## clang-tidy over src/; ARGS=<path> for one folder
 clean:  ## remove every build
 	rm -rf build
 
-.PHONY: help deps demo build release ext install check unit model sim asan tsan fuzz bench chaos bench-ext format lint clean
+.PHONY: help deps demo build release ext install check unit model sim asan tsan fuzz bench chaos bench-failover bench-ext format lint clean
