@@ -31,6 +31,10 @@ class Node:
         return [*self.cluster.network.command(self.host), self.cluster.binary or program.pgkeel(),
                 *(str(word) for word in words)]
 
+    def service(self):
+        """What a service manager starts."""
+        return self.command("node", "--dir", self.directory)
+
     def keel(self, *words, seconds=60):
         """Runs a command against this node's directory; the result, whatever it was."""
         return program.run(self.command(*words, "--dir", self.directory), seconds)
@@ -56,7 +60,7 @@ class Node:
         assert not self.running(), f"{self.name} runs already"
         self.starts += 1
         with open(self.cluster.root / f"{self.name}.log", "ab") as log:
-            self.process = subprocess.Popen(self.command("node", "--dir", self.directory), stdin=subprocess.DEVNULL,
+            self.process = subprocess.Popen(self.service(), stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log, start_new_session=True)
         return self
 
