@@ -20,6 +20,7 @@ class Bench:
         self.root.chmod(0o755)
         self.network = Loopback()
         self.password = "unused"
+        self.binary = None
         self.made = []
 
     def node(self, name="anna"):
