@@ -38,15 +38,6 @@ Status wait_for_primary(Connection& connection, Bound const& bound) {
     }
 }
 
-// pg_rewind before PostgreSQL 16 believes the control file's timeline, which is the old one until the first checkpoint
-// of the new timeline: members that come back need it soon. Runs by itself; poll_checkpoint() closes the connection.
-void begin_checkpoint(Server::State& state, Bound const& bound) {
-    auto connection = Connection::open(local_conninfo(state.place, "pgkeel checkpoint"), bound);
-    if (!connection || !connection->send("CHECKPOINT")) return;
-    std::lock_guard const lock(state.mutex);
-    state.checkpoint = *std::move(connection);
-}
-
 }  // namespace
 
 // The fence holds every commit back until the record confirms this leader: whoever got an xid so far, without leave
@@ -61,6 +52,14 @@ void Server::State::note_first_xid(Connection& connection, Timeline timeline, Bo
         xid = std::strtoull(rows->front()[0]->c_str(), nullptr, 10);
     std::lock_guard const lock(mutex);
     first_xid = {timeline, xid};
+}
+
+// Runs by itself; poll_checkpoint() closes the connection.
+void Server::State::begin_checkpoint(Bound const& bound) {
+    auto connection = Connection::open(local_conninfo(place, "pgkeel checkpoint"), bound);
+    if (!connection || !connection->send("CHECKPOINT")) return;
+    std::lock_guard const lock(mutex);
+    checkpoint = *std::move(connection);
 }
 
 Status Server::State::promote(Running& run) {
@@ -117,7 +116,9 @@ Status Server::State::promote(Running& run) {
                                                 command.timeline.value));
     }
     note_first_xid(*connection, out, run.bound.at_most(500ms));
-    begin_checkpoint(*this, run.bound.at_most(500ms));
+    // pg_rewind before PostgreSQL 16 believes the control file's timeline, which is the old one until the first
+    // checkpoint of the new timeline: members that come back need it soon.
+    begin_checkpoint(run.bound.at_most(500ms));
     run.text = fmt::format("promoted from timeline {} to {}", seen.timeline.value, out.value);
     return {};
 }
