@@ -57,7 +57,8 @@ static void define_settings(void) {
     DefineCustomIntVariable("pgkeel.login_wait", "How long a login waits for the primary to take clients.", NULL,
                             &keel_login_wait_ms, 10000, 0, 600000, PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
     DefineCustomBoolVariable("pgkeel.report", "Sends each transaction's xid and the end of its commit to the client.",
-                             NULL, &keel_report, false, PGC_USERSET, 0, NULL, NULL, NULL);
+                             "Fixed for the connection: a proxy must know that no xid was kept from it.", &keel_report,
+                             false, PGC_BACKEND, 0, NULL, NULL, NULL);
     DefineCustomStringVariable("pgkeel.xid", "The xid of this session's last transaction that wrote.", NULL, &told_xid,
                                "", PGC_INTERNAL, told, NULL, NULL, keel_show_xid);
     DefineCustomStringVariable("pgkeel.commit_lsn", "Where this session's last commit ended in the WAL.", NULL,

@@ -11,8 +11,10 @@ namespace {
 
 constexpr std::size_t kLoginMessageMax = 64 * 1024;
 
-// Without the extension nobody knows this setting.
-constexpr std::string_view kProbe = "SELECT pg_catalog.current_setting('pgkeel.xid', true) IS NOT NULL";
+// Without the extension this setting is somebody's own, which no view shows. With it no session can turn it off.
+constexpr std::string_view kProbe =
+    "SELECT EXISTS (SELECT FROM pg_catalog.pg_settings"
+    " WHERE name = 'pgkeel.report' AND setting = 'on' AND context = 'backend')";
 
 enum Authentication : std::uint32_t { ok = 0, cleartext = 3, md5 = 5, sasl = 10, sasl_continue = 11, sasl_final = 12 };
 

@@ -59,6 +59,7 @@ struct Owed {
     Reply reply = Reply::query;
     bool hidden = false;   // not for the client
     bool commits = false;  // of a COMMIT, or of what may be one
+    bool splits = false;   // it may hold more than one transaction
 };
 
 class Server {
@@ -67,7 +68,8 @@ class Server {
         std::uint64_t id = 0;
         PoolKey key;
         Epoch epoch;
-        NodeId node;  // whom it leads to
+        NodeId node;        // whom it leads to
+        Timeline timeline;  // of its reign; 0: not known
         Credentials credentials;
         std::string nonce;  // auth::scram_nonce
     };
@@ -102,6 +104,7 @@ class Server {
     std::uint64_t id() const { return seed_.id; }
     PoolKey const& key() const { return seed_.key; }
     Epoch epoch() const { return seed_.epoch; }
+    Timeline timeline() const { return seed_.timeline; }
     NodeId const& node() const { return seed_.node; }
     std::uint32_t process() const { return process_; }
     std::string const& cancel_key() const { return cancel_key_; }
@@ -113,6 +116,7 @@ class Server {
     bool unsynced = false;    // messages of the extended protocol were sent since the last Sync
     bool copying_in = false;  // it has asked for COPY data and the client has not ended it
     bool skipping = false;    // after an error: it drops everything up to the next Sync
+    bool committed = false;   // in what is being answered: what follows is another transaction
     bool retire = false;      // to be closed when it is free
     bool tells_xids = false;  // the extension is there: no transaction commits with an xid that was not told before
     std::uint64_t xid = 0;    // of the transaction that is open; 0: none was told

@@ -193,6 +193,7 @@ class Session {
     // session_lost.cc
     void lost_at_rest(bool skipping);
     void undone(char status);
+    bool splits() const;
     void take_parses_back();
     void tell_lost(std::string_view code, std::string_view text, char status);
     void tell_committed();

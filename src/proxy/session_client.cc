@@ -201,7 +201,7 @@ std::size_t Session::take_query(protocol::Head const& head, std::string_view res
     if (!facts.deallocates.empty() && rewrite_deallocate(facts.deallocates)) return head.size;
     note(facts);
     server_->unnamed = 0;
-    server_->owe({Reply::query, false, facts.has_commit || facts.verb == sql::Verb::unknown});
+    server_->owe({Reply::query, false, facts.has_commit || facts.verb == sql::Verb::unknown, facts.splits});
     return forward(head, rest);
 }
 

@@ -119,7 +119,7 @@ std::size_t Session::take_bind(protocol::Head const& head, std::string_view rest
     if (known != names_.end() || name.empty()) note(facts);
     if (portal.empty())
         portal_ = facts;
-    else if (facts.has_commit || facts.verb == sql::Verb::unknown)
+    else if (facts.has_commit || facts.splits)
         named_portal_commits_ = true;
     auto const wanted = server_name(name);
     server_->unsynced = true;
@@ -183,8 +183,10 @@ std::size_t Session::take_execute(protocol::Head const& head, std::string_view r
     Owed owed{Reply::execute};
     if (protocol::Reader(body_of(head, rest)).text().empty()) {
         owed.commits = portal_.has_commit || portal_.verb == sql::Verb::unknown;
+        owed.splits = portal_.splits;
     } else {
-        owed.commits = named_portal_commits_;
+        // Which portal it is, is not remembered.
+        owed.commits = owed.splits = named_portal_commits_;
     }
     server_->unsynced = true;
     server_->owe(owed);

@@ -79,13 +79,28 @@ void Session::lost(bool complete) {
     lost_xid_ = server.xid;
     lost_epoch_ = server.epoch();
     if (lost_owed_.empty()) return lost_at_rest(server.skipping);
-    bool const commits = !in_transaction || std::ranges::any_of(lost_owed_, &Owed::commits);
+    bool const commits = !in_transaction || server.committed || std::ranges::any_of(lost_owed_, &Owed::commits);
     if (!commits) return tell_lost("40001", kTransactionLost, 'E');
-    if (complete && server.tells_xids && lost_xid_ == 0) return undone('I');
+    if (complete && server.tells_xids && lost_xid_ == 0 && !server.committed) return undone('I');
     // A pipeline over a commit, or over several statements that each commit: which of them were done cannot be told.
     auto const answers = std::ranges::count_if(lost_owed_, [](Owed const& one) { return ends_in_ready(one.reply); });
-    if (answers != 1 || lost_unsynced_ || lost_xid_ == 0) return fate_known(Fate::unknown);
+    if (answers != 1 || lost_unsynced_ || lost_xid_ == 0 || server.committed || splits())
+        return fate_known(Fate::unknown);
     need_ = Need::fate;
+}
+
+// The xid that was told last is not the only one, perhaps: what it became says nothing about the others.
+bool Session::splits() const {
+    std::size_t left = lost_owed_.size();
+    for (auto const& one : lost_owed_) {
+        --left;
+        if (one.splits) return true;
+        bool const more_behind = one.reply == Reply::execute && one.commits &&
+                                 std::any_of(lost_owed_.end() - static_cast<std::ptrdiff_t>(left), lost_owed_.end(),
+                                             [](Owed const& next) { return next.reply == Reply::execute; });
+        if (more_behind) return true;
+    }
+    return false;
 }
 
 // The server has never answered these.

@@ -11,6 +11,24 @@ constexpr std::size_t kReportHead = 512;
 constexpr std::size_t kSmallMax = 64 * 1024;
 
 bool is_loss(std::string_view code) { return code == "57P01" || code == "57P02" || code == "57P03"; }
+
+// As the name of a WAL file begins.
+std::string hex_of(Timeline timeline) {
+    std::string out(8, '0');
+    auto rest = timeline.value;
+    for (std::size_t at = out.size(); at-- > 0; rest >>= 4U) out[at] = "0123456789ABCDEF"[rest & 15U];
+    return out;
+}
+
+// The message makes a commit of this very question, which waits for the standbys: so what it finds committed is where
+// every commit has to be before a client is told of it, even when the server that the client lost did not wait.
+std::string fate_question(std::uint64_t xid) {
+    return "SELECT pg_catalog.pg_xact_status('" + std::to_string(xid) +
+           "'::pg_catalog.xid8), pg_catalog.substr(pg_catalog.pg_walfile_name("
+           "pg_catalog.pg_current_wal_insert_lsn()), 1, 8), "
+           "pg_catalog.set_config('synchronous_commit', 'on', true), "
+           "pg_catalog.pg_logical_emit_message(true, 'pgkeel', '')";
+}
 }  // namespace
 
 void Session::from_server(std::string_view bytes) {
@@ -114,7 +132,10 @@ std::size_t Session::take_answer(protocol::Head const& head, std::string_view re
             if (!whole && head.size <= kSmallMax) return 0;
             if (head.type == 'C' && whole) take_complete(body());
             server_->copying_in = false;
-            if (owes && reply == Reply::execute) server_->paid();
+            if (owes && reply == Reply::execute) {
+                if (server_->next().commits) server_->committed = true;
+                server_->paid();
+            }
             return pass(hidden);
         case 'G':
         case 'W':
@@ -251,6 +272,7 @@ void Session::take_ready(char status) {
     auto const owed = server_->next();
     server_->paid();
     server_->status = status;
+    server_->committed = false;
     if (status == 'I') server_->xid = 0;
     if (owed.reply == Reply::restore) {
         restoring_ = false;
@@ -311,15 +333,21 @@ void Session::tell_reported() {
     reported_ = server_->reported;
 }
 
-// One column, as text.
+// Status and timeline, as text.
 void Session::fate_told() {
     asking_fate_ = false;
     protocol::Reader reader(fate_);
     auto const columns = reader.u16();
-    auto const length = reader.u32();
-    auto const text = columns == 1 && length != 0xffffffffU ? reader.bytes(length) : std::string_view{};
-    if (text == "in progress") {
-        need_ = Need::fate;  // it waits for standbys, perhaps: to be asked again
+    auto const column = [&] {
+        auto const length = reader.u32();
+        return length != 0xffffffffU ? reader.bytes(length) : std::string_view{};
+    };
+    auto const text = columns >= 2 ? column() : std::string_view{};
+    auto const timeline = columns >= 2 ? column() : std::string_view{};
+    // In progress: it waits for standbys, perhaps. On another timeline: the server has been promoted since it was
+    // judged whom to ask, and may have given the xid again.
+    if (text == "in progress" || timeline != hex_of(server_->timeline())) {
+        need_ = Need::fate;
         return;
     }
     fate_known(text == "committed" ? Fate::committed : text == "aborted" ? Fate::not_committed : Fate::unknown);
@@ -345,8 +373,7 @@ void Session::attach(Server& server) {
         asking_fate_ = true;
         fate_.clear();
         need_ = Need::nothing;
-        protocol::write_query(server.out,
-                              "SELECT pg_catalog.pg_xact_status('" + std::to_string(lost_xid_) + "'::pg_catalog.xid8)");
+        protocol::write_query(server.out, fate_question(lost_xid_));
         server.owe({Reply::fate, true});
         server.unnamed = 0;
         return;

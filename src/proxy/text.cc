@@ -33,13 +33,26 @@ bool may_change_session(sql::Statement const& one) {
     }
 }
 
+// A procedure may commit inside, and so may a DO block and some utilities (CREATE INDEX CONCURRENTLY, VACUUM).
+bool may_split(sql::Statement const& one) {
+    switch (one.verb) {
+        case Verb::unknown:
+        case Verb::do_block:
+        case Verb::call:
+        case Verb::utility:
+            return true;
+        default:
+            return one.transaction.chain;
+    }
+}
+
 }  // namespace
 
 TextFacts look_at(std::string_view text) {
     TextFacts out;
     auto const pieces = sql::split(text);
     out.statements = pieces.statements.size();
-    out.asks_session = !pieces.certain;
+    out.asks_session = out.splits = !pieces.certain;
     bool first = true;
     for (auto const piece : pieces.statements) {
         auto const one = sql::classify(piece);
@@ -48,6 +61,7 @@ TextFacts look_at(std::string_view text) {
         first = false;
         if (one.verb == Verb::commit || one.verb == Verb::prepare_transaction || one.verb == Verb::commit_prepared)
             out.has_commit = true;
+        if (may_split(one)) out.splits = true;
         // SET LOCAL alone leaves nothing behind.
         bool const local_only = one.verb == Verb::set && !one.settings.empty() && !one.pins.any() && [&] {
             for (auto const& setting : one.settings) {
@@ -62,6 +76,7 @@ TextFacts look_at(std::string_view text) {
         }
         if (pieces.statements.size() == 1 && one.verb == Verb::deallocate && !one.all) out.deallocates = one.name;
     }
+    if (out.has_commit && out.statements > 1) out.splits = true;
     if (out.statements == 0) out.verb = Verb::empty;
     return out;
 }

@@ -16,6 +16,7 @@ struct TextFacts {
     sql::Verb verb = sql::Verb::unknown;  // of the first statement
     bool chain = false;                   // COMMIT or ROLLBACK AND CHAIN
     bool has_commit = false;              // a COMMIT, or END, stands somewhere in it
+    bool splits = false;                  // may commit more than once, or begin anew behind a commit
     bool asks_session = false;            // may leave something behind in the session: ask the server afterwards
     bool loads = false;                   // LOAD: the server can not be given to others afterwards
     std::string deallocates;              // the name, when it is one DEALLOCATE of one

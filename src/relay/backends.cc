@@ -54,6 +54,7 @@ void Relay::State::open(proxy::Open const& wanted) {
     seed.id = wanted.server;
     seed.key = wanted.key;
     seed.epoch = routes.epoch;
+    seed.timeline = timeline_of(routes.epoch);
     seed.node = target;
     seed.credentials = known->second;
     std::string nonce;
@@ -229,6 +230,11 @@ void Relay::State::lose(Backend& backend, bool complete) {
 
 void Relay::State::give(Client& client, Backend& backend) {
     client.waiting = false;
+    // While it waited for a server there may have been another promotion.
+    if (client.session.need() == proxy::Session::Need::fate && !may_ask_fate(client, backend)) {
+        put_back(backend);
+        return attend(client);
+    }
     client.backend = &backend;
     backend.client = &client;
     client.session.attach(backend.server);
@@ -246,6 +252,8 @@ void Relay::State::release(Client& client) {
     backend.client = nullptr;
     bool const free = backend.server.is_free() && backend.outlet.waiting() == 0 && backend.server.out.empty();
     if (!free || backend.server.retire) return destroy(backend);
+    // A cancel request that is on its way would meet the cleaning.
+    if (leaving && tied && backend.cancels > 0) return destroy(backend);
     if (leaving && tied) {
         backend.stage = Backend::Stage::cleaning;
         backend.since = now;

@@ -23,6 +23,17 @@ std::vector<proxy::Reign> Relay::State::reigns() const {
     return out;
 }
 
+Timeline Relay::State::timeline_of(Epoch epoch) const {
+    auto const found = std::ranges::find(routes.branches, epoch, &cluster::RouteBranch::epoch);
+    return found == routes.branches.end() ? Timeline{} : found->timeline;
+}
+
+bool Relay::State::may_ask_fate(Client const& client, Backend const& backend) const {
+    auto const& session = client.session;
+    return backend.server.epoch() == routes.epoch && backend.server.key().node.value.empty() &&
+           proxy::judge_lost(session.lost_xid(), session.lost_epoch(), routes.epoch, reigns()) == proxy::Judgement::ask;
+}
+
 void Relay::State::take_routes(cluster::Routes next) {
     bool const reign_ended = next.epoch != routes.epoch;
     routes = std::move(next);

@@ -139,6 +139,8 @@ struct Relay::State {
     NodeId standby_for(Client const& client);
     cluster::RouteNode const* node(NodeId const& id) const;
     std::vector<proxy::Reign> reigns() const;
+    Timeline timeline_of(Epoch epoch) const;
+    bool may_ask_fate(Client const& client, Backend const& backend) const;
 
     runtime::Poller& poller;
     Options options;
