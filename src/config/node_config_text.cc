@@ -93,7 +93,8 @@ void write_proxy(Writer& out, NodeConfig const& config) {
     out.section("proxy",
                 "Applications connect to it: it pools, follows the primary, and holds work while there is none.");
     out.key("enabled", flag(proxy.enabled), flag(standard.enabled), "Whether this node runs one.");
-    out.key("listen", quoted(proxy.listen), quoted(std::vector<std::string>{config.bind}), "IP addresses.");
+    std::vector<std::string> const everywhere{config.bind};
+    out.key("listen", quoted(proxy.listen.empty() ? everywhere : proxy.listen), quoted(everywhere), "IP addresses.");
     number("port", proxy.port, standard.port, "Wherever a statement belongs. 0: none, as for the next two.");
     number("read_write_port", proxy.read_write_port, standard.read_write_port, "The primary only.");
     number("read_only_port", proxy.read_only_port, standard.read_only_port, "Standbys.");

@@ -1,7 +1,5 @@
 """What one client leaves behind must not reach another one, and what it needs must come along: sessions over shared servers,
 queues, and limits."""
-import os
-import socket
 import threading
 
 import psycopg
@@ -19,9 +17,9 @@ def node(three):
 
 @pytest.fixture
 def small(own_cluster):
-    """One node whose proxy has two servers per user, and little patience."""
-    cluster = own_cluster(1)
-    node = cluster.nodes[0]
+    """A standby whose proxy has two servers per user, and little patience."""
+    cluster = own_cluster(2)
+    node = cluster.standbys()[0]
     for key, value in (("pool_size", 2), ("clients_max", 6), ("wait_s_max", 2)):
         node.edit_config("proxy", key, value)
     node.terminate()
@@ -156,17 +154,16 @@ def test_a_client_that_never_reads_costs_a_bounded_memory(node):
     with Wire(node.address, PROXY_PORTS["auto"]) as wire:
         wire.login("auditor", "audit", node.cluster.password)
         before = resident_kb(pid)
-        wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        wire.send(query("SELECT repeat('x', 1000) FROM generate_series(1, 1000000)"))
+        wire.send(query("SELECT repeat('x', 1000) FROM generate_series(1, 60000)"))
         with node.proxy() as other:
             for _ in range(200):
                 assert other.execute("SELECT 1").fetchone() == (1,)
-        assert resident_kb(pid) - before < 20_000
+        assert resident_kb(pid) - before < 15_000, "60 MB are on their way"
         # It may still change its mind.
         rows = 0
         while (kind := wire.read()[0]) != "Z":
             rows += kind == "D"
-        assert rows == 1_000_000
+        assert rows == 60_000
 
 
 def test_many_clients_share_few_servers(node):
@@ -181,8 +178,8 @@ def test_many_clients_share_few_servers(node):
 
 
 def test_session_and_statement_mode(own_cluster):
-    cluster = own_cluster(1)
-    node = cluster.nodes[0]
+    cluster = own_cluster(2)
+    node = cluster.standbys()[0]
 
     def mode(name):
         node.edit_config("proxy", "pool", f'"{name}"')
