@@ -63,6 +63,8 @@ class Session {
         std::string cancel_key;  // 32 bytes; protocol 3.0 gets the first four
         bool tls_offered = false;
         bool tls_required = false;
+        std::string
+            crowded;  // why there is no room for it; told when it can be: before its startup packet libpq shows none
     };
     enum class Need {
         nothing,

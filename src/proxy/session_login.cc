@@ -82,6 +82,7 @@ void Session::tls_done() {
 }
 
 void Session::start(protocol::Startup startup) {
+    if (!seed_.crowded.empty()) return refuse("53300", seed_.crowded);
     if (startup.major != protocol::kMajor)
         return refuse("0A000", fmt::format("unsupported frontend protocol {}.{}: server supports 3.0 to 3.{}",
                                            startup.major, startup.minor, protocol::kMinorMax));

@@ -287,10 +287,11 @@ void Session::take_ready(char status) {
     } else if (owed.reply == Reply::fate) {
         return fate_told();
     } else if (!owed.hidden) {
-        protocol::write_ready(out, status);
-        if (status == 'I') ++transactions;
+        // In place of ReadyForQuery: behind it nobody reads the error before the next query.
         if (status != 'I' && shared_.policy->mode == PoolMode::statement)
             return refuse("08P01", "transaction blocks not allowed in statement pooling mode");
+        protocol::write_ready(out, status);
+        if (status == 'I') ++transactions;
     }
     settle();
 }

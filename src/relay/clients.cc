@@ -64,16 +64,17 @@ void Relay::State::accept(Door& door) {
         bool const local = door.listener.address.starts_with('/');
         seed.tls_offered = !local && options.client_tls;
         seed.tls_required = !local && options.tls_required;
+        // Who is over the limit is told so; who is far over it is not even heard.
+        auto const most = options.policy.clients_max;
+        if (clients.size() >= most * 2 + 32) continue;
+        if (clients.size() >= most)
+            seed.crowded =
+                fmt::format("sorry, too many clients already ({} of clients_max = {})", clients.size(), most);
         auto const process = seed.process;
         auto const client = std::make_shared<Client>(*this, std::move(wire), std::move(seed), door.listener.target);
         if (!poller.add(client->wire.descriptor(), *client, {true, false})) continue;
         by_process[process] = client->session.id();
         clients[client->session.id()] = client;
-        if (clients.size() > options.policy.clients_max) {
-            client->session.refuse("53300", fmt::format("sorry, too many clients already ({} of max_clients = {})",
-                                                        clients.size() - 1, options.policy.clients_max));
-            attend(*client);
-        }
     }
 }
 
