@@ -17,8 +17,10 @@ void Node::Mind::on_message(NodeId const& from, Message const& message) {
                    [&](Heartbeat const& beat) {
                        peers[from] = {beat, clock.now};
                        if (!record || beat.revision > record->revision) must_refresh = true;
-                       if (record && record->leader == from && beat.leads == record->epoch) {
-                           leader_heard = clock.now;
+                       bool const leads = record && record->leader == from && beat.leads == record->epoch;
+                       bool const runs = record && record->phase != Phase::stable && responsible() == from;
+                       if (leads || runs) leader_heard = clock.now;
+                       if (leads) {
                            last_known_flush = std::max(last_known_flush, beat.flush);
                        }
                    },
