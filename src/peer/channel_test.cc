@@ -1,14 +1,10 @@
-#include "peer/channel.h"
-
-#include "runtime/datagrams.h"
-#include "runtime/scope.h"
-#include "runtime/socket.h"
-#include "runtime/testing.h"
+#include "peer/testing.h"
 
 namespace keel::peer {
 namespace {
 
 namespace asio = runtime::asio;
+
 using runtime::Io;
 using runtime::Stream;
 using runtime::Task;
@@ -16,68 +12,8 @@ using runtime::testing::identity;
 using runtime::testing::must;
 using runtime::testing::run;
 using runtime::testing::until;
-
-struct Received {
-    NodeId from;
-    Topic topic;
-    std::string body;
-};
-
-// One node's channel on loopback.
-struct Peer {
-    Peer(Io& io_, runtime::Pair const& authority, std::string const& name, std::uint64_t incarnation = 1,
-         std::string const& cluster = "c1", std::uint16_t port = 0)
-        : io(io_) {
-        auto const own = identity(authority, name);
-        ChannelOptions options;
-        options.node = NodeId{name};
-        options.incarnation = incarnation;
-        options.cluster = cluster;
-        options.address = "127.0.0.1";
-        options.port = port;
-        options.server = must(runtime::server_mutual(own));
-        options.client = must(runtime::client_mutual(own));
-        options.queue_bytes = 6 * 1024 * 1024;
-        channel = std::make_unique<Channel>(io, options, callbacks());
-        auto const status = channel->listen();
-        EXPECT_TRUE(status) << to_string(status.error());
-        here = "127.0.0.1:" + std::to_string(channel->port());
-    }
-
-    Channel::Callbacks callbacks() {
-        Channel::Callbacks calls;
-        calls.on_message = [this](NodeId const& from, Topic topic, std::string_view body) {
-            received.push_back({from, topic, std::string(body)});
-        };
-        calls.on_call = [](NodeId from, std::string method, std::string argument) -> Task<Result<std::string>> {
-            if (method == "fail") co_return fail(Code::conflict, "no", "try again");
-            if (method == "never") co_await runtime::sleep_for(1h);
-            co_return from.value + " " + method + " " + argument;
-        };
-        calls.is_member = [this](NodeId const& node) { return !strangers.contains(node.value); };
-        calls.on_refused = [this](NodeId const&, Refused const& why) { refused.push_back(why.reason); };
-        calls.on_link = [this](NodeId const& node, bool up) { ups[node.value] += up ? 1 : 0; };
-        return calls;
-    }
-    bool connected(std::string const& to) const {
-        auto const links = channel->links();
-        auto const found = links.find(NodeId{to});
-        return found != links.end() && found->second.connected;
-    }
-
-    Io& io;
-    std::vector<Received> received;
-    std::vector<std::string> refused;
-    std::set<std::string> strangers;
-    std::map<std::string, int> ups;
-    std::unique_ptr<Channel> channel;
-    std::string here;
-};
-
-void connect(Peer& one, std::string const& name, Peer& other, std::string const& other_name) {
-    one.channel->set_peers({{NodeId{other_name}, other.here}});
-    other.channel->set_peers({{NodeId{name}, one.here}});
-}
+using testing::connect;
+using testing::Peer;
 
 TEST(Channel, ThreeNodesHearEachOtherInOrder) {
     Io io;
@@ -105,84 +41,6 @@ TEST(Channel, ThreeNodesHearEachOtherInOrder) {
         }
         EXPECT_TRUE(x.received.empty());
     }(a, b, c));
-}
-
-// A wire between two nodes whose TCP may come to a stop, as after a loss, while datagrams pass.
-struct Wire {
-    Wire(Io& io, std::uint16_t to)
-        : acceptor(must(runtime::listen_tcp(io, "127.0.0.1", 0))),
-          datagrams(must(runtime::Datagrams::open(io, "127.0.0.1", acceptor.local_endpoint().port()))),
-          far(to),
-          scope(io) {
-        scope.spawn("datagrams", [this] { return pass_datagrams(); });
-        scope.spawn("connections", [this] { return pass_connections(); });
-    }
-    std::string address() const { return "127.0.0.1:" + std::to_string(acceptor.local_endpoint().port()); }
-
-    Task<void> pass_datagrams() {
-        for (;;) {
-            auto const one = co_await datagrams.next();
-            if (one.empty()) co_return;
-            ++passed;
-            datagrams.send({asio::ip::make_address("127.0.0.1"), far}, one);
-        }
-    }
-    Task<void> pass_connections() {
-        for (;;) {
-            auto near = std::make_shared<Stream>(Stream::Socket(co_await acceptor.async_accept(asio::use_awaitable)));
-            auto const beyond = must(co_await Stream::connect_tcp("127.0.0.1", far, 1s));
-            scope.spawn("there", [this, near, beyond] { return pass(near, beyond); });
-            scope.spawn("back", [this, near, beyond] { return pass(beyond, near); });
-        }
-    }
-    Task<void> pass(Stream::Ptr from, Stream::Ptr to) {
-        std::array<char, 4096> buffer{};
-        for (;;) {
-            auto const got = co_await from->read_some(buffer);
-            while (stopped) co_await runtime::sleep_for(1ms);
-            if (!got || *got == 0 || !co_await to->write({buffer.data(), *got})) break;
-        }
-        to->close();
-    }
-
-    asio::ip::tcp::acceptor acceptor;
-    runtime::Datagrams datagrams;
-    std::uint16_t far;
-    bool stopped = false;
-    int passed = 0;
-    runtime::Scope scope;
-};
-
-TEST(Channel, MessagesOfTheClusterDoNotWaitForALostSegmentAndComeOnce) {
-    Io io;
-    auto const authority = must(runtime::make_authority("c1"));
-    Peer a(io, authority, "a"), b(io, authority, "b");
-    Wire wire(io, b.channel->port());
-    a.channel->set_peers({{NodeId{"b"}, wire.address()}});
-    b.channel->set_peers({{NodeId{"a"}, a.here}});
-    run(io, [](Peer& x, Peer& y, Wire& between) -> Task<void> {
-        EXPECT_TRUE(co_await until([&] { return x.connected("b"); }));
-        between.stopped = true;
-        x.channel->send(NodeId{"b"}, Topic::cluster, "beat");
-        x.channel->send(NodeId{"b"}, Topic::store, "waits");
-        x.channel->send(NodeId{"b"}, Topic::cluster, std::string(2000, 'x'));  // too long for a datagram
-        EXPECT_TRUE(co_await until([&] { return !y.received.empty(); }));
-        EXPECT_EQ(y.received.size(), 1U);
-        between.stopped = false;
-        EXPECT_TRUE(co_await until([&] { return y.received.size() == 3; }));
-        EXPECT_EQ(y.received[0].body, "beat");
-        EXPECT_EQ(y.received[1].body, "waits");
-        EXPECT_EQ(y.received[2].body.size(), 2000U);
-        EXPECT_EQ(between.passed, 1);
-        x.channel->send(NodeId{"b"}, Topic::cluster, "last");
-        EXPECT_TRUE(co_await until([&] { return y.received.size() == 4; }));
-        // Whoever is no member any more is heard on neither way.
-        y.strangers.insert("a");
-        x.channel->send(NodeId{"b"}, Topic::cluster, "late");
-        EXPECT_TRUE(co_await until([&] { return between.passed == 3 && !x.connected("b"); }));
-        EXPECT_EQ(y.received.size(), 4U);
-        co_await between.scope.close();
-    }(a, b, wire));
 }
 
 TEST(Channel, CallsAreAnsweredWithResultsErrorsAndTimeouts) {
