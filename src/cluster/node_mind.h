@@ -91,6 +91,7 @@ struct Node::Mind {
     bool needs_rewind = false;
     bool needs_clone = false;
     unsigned copy_attempts = 0;
+    unsigned start_attempts = 0;
     Instant not_before;  // back-off after a failed command
     Instant unstreamed_since;
     unsigned fresh_starts = 0;  // since it last streamed

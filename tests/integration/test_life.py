@@ -1,4 +1,5 @@
 """The life of a cluster: members come and go, and what operators do in between."""
+import subprocess
 import json
 import re
 import time
@@ -147,6 +148,32 @@ def test_config(shop):
                      shop.describe)
         shop.wait_writes(load)
     shop.audit(load)
+
+
+def test_a_setting_that_only_a_start_refuses(own_cluster, tmp_path):
+    """The first standby that gets it stays down and says why; the others run on; put right, the restart goes on by itself."""
+    cluster = own_cluster(2)
+    primary = cluster.wait_whole()
+    standby = cluster.standbys()[0]
+    primary.ok("config", "set", "postgres.shared_preload_libraries", "no_such_library")
+    said = tmp_path / "restart.txt"
+    with open(said, "w") as out:
+        restart = subprocess.Popen(primary.command("restart", "--yes", "--dir", primary.directory), stdout=out, stderr=out)
+    try:
+        cluster.wait_status(primary, lambda status: any(
+            member["name"] == standby.name and "did not start" in member["problem"] and "no_such_library" in member["problem"]
+            for member in status["members"]), "the status says why")
+        wait_for(lambda: "waits: " in said.read_text() and "no_such_library" in said.read_text(), 30, "the command says why",
+                 said.read_text)
+        assert primary.is_primary() and restart.poll() is None
+        primary.ok("config", "set", "postgres.shared_preload_libraries=")
+        assert restart.wait(90) == 0, said.read_text()
+    finally:
+        if restart.poll() is None:
+            restart.terminate()
+            restart.wait(10)
+    assert "All of them are back" in said.read_text()
+    cluster.wait_whole()
 
 
 def test_pause_and_resume(shop):
