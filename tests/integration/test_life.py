@@ -1,12 +1,15 @@
 """The life of a cluster: members come and go, and what operators do in between."""
-import subprocess
 import json
+import os
 import re
+import signal
+import subprocess
 import time
 import urllib.parse
 
 import pytest
 
+from network import PORTS
 from waiting import NotYet, wait_for
 
 
@@ -52,6 +55,30 @@ def test_join_and_leave_under_load(shop):
     shop.audit(load)
     slots = shop.primary().value("SELECT count(*) FROM pg_replication_slots WHERE slot_type = 'physical'")
     assert slots == 2, "the slot of the member that left holds WAL for ever"
+
+
+def test_ctrl_c_while_a_node_joins(shop):
+    """Once the cluster has it as a member, the node is made to its end; before, nothing of it is left."""
+    shop.wait_whole()
+    for number in range(3):
+        node = shop.add_node(f"hasty{number}")
+        shop.nodes.remove(node)
+        shop.extras.append(node)
+        words = ["join", f"{shop.any_running().address}:{PORTS['api']}", "--token", shop.fresh_token(), *node.place_options()]
+        join = subprocess.Popen(node.command(*words), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                start_new_session=True)
+        primary = shop.primary()
+        members = lambda: [member["name"] for member in primary.status()["members"]]  # noqa: E731
+        wait_for(lambda: node.name in members(), 30, f"{node.name} is a member", shop.describe)
+        os.killpg(join.pid, signal.SIGINT)
+        join.wait(30)
+        wait_for(lambda: (node.directory / "identity.json").exists() and not (node.directory / "setup-unfinished").exists(), 10,
+                 f"{node.name} is made", lambda: str(list(node.directory.iterdir())))
+        node.start()
+        shop.wait_status(primary, lambda status: shop.member(status, node.name)["streaming"], f"{node.name} streams", 60)
+        node.ok("leave", "--yes", seconds=90)
+        node.kill()
+    shop.wait_whole()
 
 
 def test_join_with_an_expired_token(shop):
