@@ -57,16 +57,29 @@ def test_join_and_leave_under_load(shop):
     assert slots == 2, "the slot of the member that left holds WAL for ever"
 
 
-def test_ctrl_c_while_a_node_joins(shop):
-    """Once the cluster has it as a member, the node is made to its end; before, nothing of it is left."""
+SLOW_DISK = """
+#define _GNU_SOURCE
+#include <sys/syscall.h>
+#include <unistd.h>
+int fsync(int file) { usleep(200000); return syscall(SYS_fsync, file); }
+"""
+
+
+def test_ctrl_c_while_a_node_joins(shop, tmp_path_factory):
+    """Once the cluster has it as a member, the node is made to its end. Its disk is slow, so that there is a moment between."""
     shop.wait_whole()
-    for number in range(3):
+    slow = tmp_path_factory.mktemp("slow")
+    for folder in (slow, slow.parent, slow.parent.parent):
+        folder.chmod(0o755)
+    (slow / "slow.c").write_text(SLOW_DISK)
+    subprocess.run(["clang-19", "-shared", "-fPIC", "-o", slow / "slow.so", slow / "slow.c"], check=True)
+    for number in range(2):
         node = shop.add_node(f"hasty{number}")
         shop.nodes.remove(node)
         shop.extras.append(node)
         words = ["join", f"{shop.any_running().address}:{PORTS['api']}", "--token", shop.fresh_token(), *node.place_options()]
         join = subprocess.Popen(node.command(*words), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                                start_new_session=True)
+                                start_new_session=True, env={**os.environ, "LD_PRELOAD": str(slow / "slow.so")})
         primary = shop.primary()
         members = lambda: [member["name"] for member in primary.status()["members"]]  # noqa: E731
         wait_for(lambda: node.name in members(), 30, f"{node.name} is a member", shop.describe)
