@@ -134,8 +134,10 @@ void Node::Mind::coordinate() {
         return found != grants.end() && (found->second.fenced || peers[id].last.state == State::cloning);
     });
     if (!all_in && age <= 2 * time().heartbeat) return;
+    // Votes that come late, from nodes that have to wait out what they cannot remember, leave as much time for it.
     auto const plan = plan_catch_up(*record, {me(), grants, last_known_flush, mutation});
-    if (!plan || (!plan->needed && age > 2s)) {
+    if (plan && catch_up_from == Instant{}) catch_up_from = clock.now;
+    if (!plan || (!plan->needed && clock.now - catch_up_from > 2s)) {
         appoint();
     } else if (clock.now - catch_up_sent >= time().heartbeat) {
         catch_up_sent = clock.now;

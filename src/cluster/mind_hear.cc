@@ -100,6 +100,7 @@ void Node::Mind::on_record(Record const& newer) {
     }
     if (new_epoch) {
         grants.clear();
+        catch_up_from = {};
         promotion_failed.clear();
         possible_names.clear();
         adopting.reset();

@@ -63,7 +63,7 @@ struct Node::Mind {
     // ---- as coordinator
     std::map<NodeId, Grant> grants;
     Lsn last_known_flush;
-    Instant catch_up_sent;
+    Instant catch_up_from, catch_up_sent;  // in this election
     Instant suspected_since;
 
     // ---- as leader
