@@ -13,6 +13,7 @@ namespace {
 
 constexpr Duration kLookEvery = 100ms;
 constexpr Duration kPatience = 15s;  // with an agent that does not answer
+constexpr Duration kMovesWithin = 3s;
 
 std::string last_event(cluster::ClusterStatus const& status) {
     return status.events.empty() ? std::string() : ": " + status.events.back().text;
@@ -41,6 +42,9 @@ Done follow(Agent const& agent, Duration limit, std::string const& what, Look co
     // Where it stands at first is no news.
     std::string said;
     bool first = true;
+    // What stands in the way, when nothing has moved for a while.
+    auto moved = begin;
+    std::string obstacle;
     for (;;) {
         auto const status = agent.status();
         auto const now = runtime::boot_now();
@@ -48,11 +52,17 @@ Done follow(Agent const& agent, Duration limit, std::string const& what, Look co
             heard = now;
             if (auto line = phase_line(*status); line != said) {
                 said = std::move(line);
+                moved = now;
                 if (!first) fmt::print("{:6.1f} s  {}\n", to_seconds(now - begin), said);
                 std::fflush(stdout);
                 first = false;
             }
             if (auto outcome = look(*status)) return std::move(*outcome);
+            if (now - moved > kMovesWithin && status->health != "ok" && status->verdict != obstacle) {
+                obstacle = status->verdict;
+                fmt::print("{:6.1f} s  waits: {}\n", to_seconds(now - begin), obstacle);
+                std::fflush(stdout);
+            }
         } else if (status.error().exit_code != kUnreachable || now - heard > kPatience) {
             return std::unexpected(status.error());
         }

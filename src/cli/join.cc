@@ -14,6 +14,7 @@
 #include "cli/token_text.h"
 #include "postgres/place.h"
 #include "runtime/clock.h"
+#include "runtime/signals.h"
 
 namespace keel::cli {
 
@@ -24,6 +25,7 @@ struct JoinOptions {
     std::string member;  // HOST[:PORT] of one that is in the cluster
     std::string token, token_file;
     bool start = false;
+    std::optional<runtime::HeldSignals> held;  // from the request on: a member without a node is nobody's wish
 };
 
 Answer<web::JoinAnswer> ask_to_join(JoinOptions const& options, web::TokenText const& token,
@@ -94,6 +96,7 @@ Done join_as_user(JoinOptions& options, web::TokenText const& token, agent::Node
     std::vector<std::string> names = {config.address};
     if (config.bind != config.address) names.push_back(config.bind);
     KEEL_TRY(auto request, runtime::make_request({identity.node, names}));
+    options.held.emplace();
     KEEL_TRY(auto joined,
              ask_to_join(options, token, {token.secret.reveal(), request.pem, identity.node, member_of(config)}));
     auto const finish = [&]() -> Status {
@@ -124,7 +127,9 @@ Done join(JoinOptions& options, Commands const& commands) {
     KEEL_TRY(auto const token, read_token(options.token, options.token_file));
     KEEL_CHECK(complete(options.node, commands.reach().directory));
     agent::NodeIdentity identity;
-    KEEL_CHECK(fill_directory(options.node.config, [&] { return join_as_user(options, token, identity); }));
+    auto filled = fill_directory(options.node.config, [&] { return join_as_user(options, token, identity); });
+    options.held.reset();
+    if (!filled) return filled;
     if (!options.start) return {};
     std::fflush(stdout);
     KEEL_TRY(auto const config, agent::load_config(options.node.config.directory));

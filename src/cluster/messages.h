@@ -50,7 +50,7 @@ struct Heartbeat {
     Timeline timeline;
     Lsn flush;  // WAL on disk: max(received, replayed) on a standby
     Lsn replay;
-    Duration leader_silence{-1};  // since it last heard the leader of its newest record; -1: never
+    Duration leader_silence{-1};  // since it last heard who leads by its newest record, or elects; -1: never
     Duration replay_delay{-1};    // age of the last replayed commit; -1: unknown
     Disk disk = Disk::sound;
     std::string problem;  // what keeps it from working, for people; empty when fine

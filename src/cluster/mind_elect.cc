@@ -7,42 +7,51 @@
 
 namespace keel::cluster {
 
-// One node that cannot hear the leader may be the one that is cut off; two are evidence.
+NodeId const& Node::Mind::responsible() const {
+    return record->phase == Phase::revoking ? record->coordinator : record->leader;
+}
+
+// One node that cannot hear the other may be the one that is cut off; two are evidence.
+std::optional<NodeId> Node::Mind::also_missing_it() const {
+    for (auto const& [id, sight] : peers) {
+        if (id == responsible() || !fresh_peer(id) || member(id) == nullptr) continue;
+        if (sight.last.leader_silence > 4 * time().heartbeat || sight.last.leader_silence < Duration{}) return id;
+    }
+    return std::nullopt;
+}
+
 bool Node::Mind::suspects_leader(std::string& why) const {
     if (released.contains(record->epoch)) {
         why = fmt::format("{} gave up epoch {}: its server is down", name_of(record->leader), record->epoch.value);
         return true;
     }
     if (record->leader == me()) return false;
-    Duration const patience = 4 * time().heartbeat;
     Duration const silence = clock.now - leader_heard;
-    if (silence <= patience) return false;
-    for (auto const& [id, sight] : peers) {
-        if (id == record->leader || !fresh_peer(id) || member(id) == nullptr) continue;
-        if (sight.last.leader_silence > patience || sight.last.leader_silence < Duration{}) {
-            why = fmt::format("{} and {} have not heard {} for {} ms", name_of(me()), name_of(id),
-                              name_of(record->leader), to_ms(silence));
-            return true;
-        }
-    }
-    return false;
+    if (silence <= 4 * time().heartbeat) return false;
+    auto const other = also_missing_it();
+    if (!other) return false;
+    why = fmt::format("{} and {} have not heard {} for {} ms", name_of(me()), name_of(*other), name_of(record->leader),
+                      to_ms(silence));
+    return true;
 }
 
-// An election whose coordinator or chosen leader fell silent, or takes too long, is begun again in a newer epoch.
+// An election whose coordinator or chosen leader fell silent, or takes too long, is begun again in a newer epoch. Where
+// one node alone misses it, it is given the time that an election takes: else two sides that hear a majority each, but
+// not each other, would take the office from one another for ever.
 bool Node::Mind::term_is_stuck(std::string& why) const {
     bool const revoking = record->phase == Phase::revoking;
-    NodeId const& responsible = revoking ? record->coordinator : record->leader;
     Duration const age = clock.now - record_since;
     if (age < 4 * time().heartbeat) return false;
-    if (responsible == me()) return false;
-    if (!fresh_peer(responsible)) {
-        why = fmt::format("{} fell silent while it {} epoch {}", name_of(responsible),
+    if (responsible() == me()) return false;
+    bool const evident = also_missing_it() || age > 2 * time().lease + 4 * time().heartbeat;
+    if (!fresh_peer(responsible()) && evident) {
+        why = fmt::format("{} fell silent while it {} epoch {}", name_of(responsible()),
                           revoking ? "ran the election of" : "took over", record->epoch.value);
         return true;
     }
     Duration const patience = std::chrono::milliseconds(2 * record->settings.promote_timeout_ms) + 2 * time().lease;
     if (!revoking && age > patience) {
-        why = fmt::format("{} did not finish its promotion in epoch {}", name_of(responsible), record->epoch.value);
+        why = fmt::format("{} did not finish its promotion in epoch {}", name_of(responsible()), record->epoch.value);
         return true;
     }
     return false;
@@ -125,8 +134,10 @@ void Node::Mind::coordinate() {
         return found != grants.end() && (found->second.fenced || peers[id].last.state == State::cloning);
     });
     if (!all_in && age <= 2 * time().heartbeat) return;
+    // Votes that come late, from nodes that have to wait out what they cannot remember, leave as much time for it.
     auto const plan = plan_catch_up(*record, {me(), grants, last_known_flush, mutation});
-    if (!plan || (!plan->needed && age > 2s)) {
+    if (plan && catch_up_from == Instant{}) catch_up_from = clock.now;
+    if (!plan || (!plan->needed && clock.now - catch_up_from > 2s)) {
         appoint();
     } else if (clock.now - catch_up_sent >= time().heartbeat) {
         catch_up_sent = clock.now;

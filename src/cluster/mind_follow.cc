@@ -74,7 +74,10 @@ void Node::Mind::stay_fenced() {
     std::string const why = fmt::format("epoch {} is electing a primary", floor.value);
     think(State::fenced, why);
     if (busy || fetch_missing()) return;
-    bool const connected = !seen.upstream.value.empty() || seen.receiver;
+    // While promises are firm the old leader may go on acknowledging until they have run out, and nobody votes before:
+    // cut off now, this node would lack all of that.
+    bool const still_led = revoked && revoked->firm && record && record->phase == Phase::revoking && !promise_is_over();
+    bool const connected = (!seen.upstream.value.empty() || seen.receiver) && !still_led;
     // Who just stepped down leaves the processors to the one that takes over.
     bool const hurry = !handing_over || clock.now - record_since > 4 * time().heartbeat;
     if ((seen.server == Server::recovery || seen.server == Server::starting) && connected)

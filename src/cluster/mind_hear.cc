@@ -17,8 +17,10 @@ void Node::Mind::on_message(NodeId const& from, Message const& message) {
                    [&](Heartbeat const& beat) {
                        peers[from] = {beat, clock.now};
                        if (!record || beat.revision > record->revision) must_refresh = true;
-                       if (record && record->leader == from && beat.leads == record->epoch) {
-                           leader_heard = clock.now;
+                       bool const leads = record && record->leader == from && beat.leads == record->epoch;
+                       bool const runs = record && record->phase != Phase::stable && responsible() == from;
+                       if (leads || runs) leader_heard = clock.now;
+                       if (leads) {
                            last_known_flush = std::max(last_known_flush, beat.flush);
                        }
                    },
@@ -98,6 +100,7 @@ void Node::Mind::on_record(Record const& newer) {
     }
     if (new_epoch) {
         grants.clear();
+        catch_up_from = {};
         promotion_failed.clear();
         possible_names.clear();
         adopting.reset();
@@ -126,12 +129,14 @@ void Node::Mind::on_record(Record const& newer) {
 
 bool Node::Mind::failed_back_off(CommandDone const& done) {
     if (done.ok) {
-        if (busy->verb != Verb::slots && busy->verb != Verb::configure) copy_attempts = 0;
+        if (busy->verb != Verb::slots && busy->verb != Verb::configure) copy_attempts = start_attempts = 0;
         return false;
     }
     bool const copy = busy->verb == Verb::clone || busy->verb == Verb::rewind;
-    if (copy) ++copy_attempts;
-    Duration const pause = copy ? std::min<Duration>(200ms * (1U << std::min(copy_attempts, 6U)), 10s) : 200ms;
+    bool const start = busy->verb == Verb::start;
+    unsigned const attempts = copy ? ++copy_attempts : start ? start_attempts++ : 0;
+    Duration const most = copy ? 10s : 3s;
+    Duration const pause = std::min<Duration>(200ms * (1U << std::min(attempts, 6U)), most);
     if (busy->verb != Verb::kill && busy->verb != Verb::cut) not_before = clock.now + pause;
     return true;
 }

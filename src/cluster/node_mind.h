@@ -32,7 +32,7 @@ struct Node::Mind {
     bool looked = false;         // `seen` is an observation and not a default
     std::map<NodeId, PeerSight> peers;
     Instant started;
-    Instant leader_heard;  // the leader of `record`, with its lease
+    Instant leader_heard;  // who is responsible for `record`: the leader with its lease, the coordinator in any case
     std::set<Epoch> released;
 
     // ---- what is under way
@@ -63,7 +63,7 @@ struct Node::Mind {
     // ---- as coordinator
     std::map<NodeId, Grant> grants;
     Lsn last_known_flush;
-    Instant catch_up_sent;
+    Instant catch_up_from, catch_up_sent;  // in this election
     Instant suspected_since;
 
     // ---- as leader
@@ -91,6 +91,7 @@ struct Node::Mind {
     bool needs_rewind = false;
     bool needs_clone = false;
     unsigned copy_attempts = 0;
+    unsigned start_attempts = 0;
     Instant not_before;  // back-off after a failed command
     Instant unstreamed_since;
     unsigned fresh_starts = 0;  // since it last streamed
@@ -160,6 +161,8 @@ struct Node::Mind {
     // mind_elect.cc
     void elect();
     void coordinate();
+    NodeId const& responsible() const;  // for the newest record: its leader, or who runs the election
+    std::optional<NodeId> also_missing_it() const;
     bool suspects_leader(std::string& why) const;
     bool term_is_stuck(std::string& why) const;
     Duration my_turn() const;

@@ -35,6 +35,28 @@ void Channel::State::enqueue(Link& link, Topic topic, std::uint64_t call, std::s
     link.queued.notify();
 }
 
+void Channel::State::send_both_ways(Link& link, std::string_view body) {
+    auto const number = link.next_number++;
+    enqueue(link, Topic::cluster, number, body);
+    if (!datagrams || !link.route) return;
+    auto const datagram = make_datagram(link.route->key, number, make_frame(Topic::cluster, number, body));
+    if (!datagram.empty()) datagrams->send(link.route->to, datagram);
+}
+
+std::shared_ptr<Source> Channel::State::source_of(Hello const& hello, Stream const& stream) {
+    auto const now = runtime::boot_now();
+    std::erase_if(sources, [&](auto const& entry) {
+        auto const& one = *entry.second;
+        return one.node == hello.node || (one.closed != Instant{} && now - one.closed > kKeyOutlives);
+    });
+    auto source = std::make_shared<Source>(hello.node, hello.incarnation);
+    if (auto const material = stream.export_key(kKeyLabel, kKeyMaterial); !material.empty()) {
+        source->key.emplace(material);
+        sources[source->key->id] = source;
+    }
+    return source;
+}
+
 std::string Channel::State::next_batch(Link& link) {
     std::string batch;
     auto const now = runtime::boot_now();
@@ -122,6 +144,12 @@ Status Channel::listen() {
     state_->port = acceptor.local_endpoint().port();
     auto const shared = std::make_shared<runtime::asio::ip::tcp::acceptor>(std::move(acceptor));
     state_->scope.supervise("peer listener", [state = state_, shared] { return accept_peers(state, shared); });
+    if (auto opened = runtime::Datagrams::open(state_->io, state_->options.address, state_->port)) {
+        state_->datagrams = std::move(*opened);
+        state_->scope.supervise("peer datagrams", [state = state_] { return take_datagrams(state); });
+    } else {
+        log::warning("peer", "{}: heartbeats go by TCP alone, which bears less loss", opened.error().text);
+    }
     log::info("peer", "listening for peers on {}:{}", state_->options.address, state_->port);
     return {};
 }
@@ -168,7 +196,10 @@ void Channel::send(NodeId const& to, Topic topic, std::string body) {
                    to.value, kBodyLimit);
         return;
     }
-    state_->enqueue(*link->second, topic, 0, body);
+    if (topic == Topic::cluster)
+        state_->send_both_ways(*link->second, body);
+    else
+        state_->enqueue(*link->second, topic, 0, body);
 }
 
 Task<Result<std::string>> Channel::call(NodeId to, std::string method, std::string argument, Duration timeout) {

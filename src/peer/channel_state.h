@@ -7,7 +7,9 @@
 #include <string>
 
 #include "peer/channel.h"
+#include "peer/datagram.h"
 #include "runtime/clock.h"
+#include "runtime/datagrams.h"
 #include "runtime/scope.h"
 #include "runtime/socket.h"
 
@@ -28,11 +30,19 @@ inline constexpr std::size_t kBatchBytes = 256 * 1024;
 inline constexpr std::size_t kIncomingMost = 256;
 inline constexpr std::size_t kCallsMost = 64;  // served at one time
 
+inline constexpr Duration kKeyOutlives = 10s;  // datagrams go on while a lost connection is dialled anew
+
 struct Queued {
     Topic topic = Topic::cluster;
     std::uint64_t call = 0;
     std::string frame;
     Instant since;
+};
+
+// Where datagrams go, and under which key.
+struct Route {
+    DatagramKey key;
+    runtime::Datagrams::Endpoint to;
 };
 
 // Our side of the way to one peer.
@@ -47,6 +57,8 @@ struct Link {
     Event queued;  // something in the queue, or the connection has ended
     Event retry;   // dial now: a new address, or removed
     Stream::Ptr stream;
+    std::uint64_t next_number = 1;  // of messages that go both ways
+    std::optional<Route> route;     // of datagrams, by the newest connection
     bool removed = false;
     bool refused = false;
     PeerLink sight;
@@ -57,6 +69,15 @@ struct Incoming {
     std::uint64_t incarnation = 0;
     Stream::Ptr stream;
     Instant heard;
+};
+
+// Whose datagrams a key opens.
+struct Source {
+    NodeId node;
+    std::uint64_t incarnation = 0;
+    std::optional<DatagramKey> key;  // none: the connection gave none
+    Window window;
+    Instant closed;  // its connection; Instant{}: it stands
 };
 
 struct Pending {
@@ -71,6 +92,10 @@ struct Channel::State : std::enable_shared_from_this<Channel::State> {
     State(runtime::Io& io_, ChannelOptions options_, Callbacks callbacks_);
 
     bool is_member(NodeId const& node) const;
+    // One of the cluster's messages, both ways.
+    void send_both_ways(Link& link, std::string_view body);
+    // The source of a new connection; older ones of the same node, and those whose time is over, are forgotten.
+    std::shared_ptr<Source> source_of(Hello const& hello, Stream const& stream);
     void enqueue(Link& link, Topic topic, std::uint64_t call, std::string_view body);
     // What one write may carry, stale messages left out; empty: nothing to send.
     std::string next_batch(Link& link);
@@ -88,6 +113,8 @@ struct Channel::State : std::enable_shared_from_this<Channel::State> {
     std::uint16_t port = 0;
     std::map<NodeId, std::shared_ptr<Link>> links;
     std::map<NodeId, Incoming> incoming;
+    std::optional<runtime::Datagrams> datagrams;
+    std::map<std::uint64_t, std::shared_ptr<Source>> sources;  // by key id
     std::size_t incoming_open = 0;
     std::size_t calls_served = 0;
     std::uint64_t next_call;
@@ -112,6 +139,8 @@ class FrameReader {
 
 // Dials the peer again and again until the link is removed.
 Task<void> keep_dialling(std::shared_ptr<Channel::State> state, std::shared_ptr<Link> link);
+// Takes in what comes as datagrams.
+Task<void> take_datagrams(std::shared_ptr<Channel::State> state);
 // Accepts and serves incoming connections.
 Task<void> accept_peers(std::shared_ptr<Channel::State> state,
                         std::shared_ptr<runtime::asio::ip::tcp::acceptor> acceptor);

@@ -83,6 +83,9 @@ Task<bool> run_connection(std::shared_ptr<Channel::State> state, std::shared_ptr
         co_return false;
     }
     link->stream = *dialled;
+    auto const material = (*dialled)->export_key(kKeyLabel, kKeyMaterial);
+    if (auto const far = (*dialled)->peer_endpoint(); far && !material.empty())
+        link->route.emplace(DatagramKey(material), runtime::Datagrams::Endpoint(far->address(), far->port()));
     link->sight.connected = true;
     link->sight.problem.clear();
     ++link->sight.connects;

@@ -81,9 +81,12 @@ Task<std::optional<Hello>> welcome(Channel::State& state, Stream& stream, FrameR
     co_return *hello;
 }
 
-void dispatch(Channel::State& state, NodeId const& from, Frame const& frame) {
+void dispatch(Channel::State& state, Source& source, Frame const& frame) {
+    NodeId const& from = source.node;
     switch (frame.topic) {
         case Topic::cluster:
+            if (!source.window.first(frame.call)) break;  // it came the other way already
+            [[fallthrough]];
         case Topic::store:
             if (state.callbacks.on_message) state.callbacks.on_message(from, frame.topic, frame.body);
             break;
@@ -109,7 +112,7 @@ void dispatch(Channel::State& state, NodeId const& from, Frame const& frame) {
 class Registered {
   public:
     Registered(Channel::State& state, Hello const& hello, Stream::Ptr stream)
-        : state_(state), node_(hello.node), stream_(stream) {
+        : state_(state), node_(hello.node), stream_(stream), source_(state.source_of(hello, *stream)) {
         auto& entry = state_.incoming[node_];
         if (entry.stream) entry.stream->close();
         entry = {hello.incarnation, std::move(stream), runtime::boot_now()};
@@ -117,8 +120,10 @@ class Registered {
     Registered(Registered const&) = delete;
     Registered& operator=(Registered const&) = delete;
     ~Registered() {
+        source_->closed = runtime::boot_now();
         if (current()) state_.incoming.erase(node_);
     }
+    Source& source() { return *source_; }
     bool current() const {
         auto const found = state_.incoming.find(node_);
         return found != state_.incoming.end() && found->second.stream == stream_;
@@ -129,6 +134,7 @@ class Registered {
     Channel::State& state_;
     NodeId node_;
     Stream::Ptr stream_;
+    std::shared_ptr<Source> source_;
 };
 
 Task<void> receive(Channel::State& state, Stream::Ptr stream) {
@@ -163,7 +169,7 @@ Task<void> receive(Channel::State& state, Stream::Ptr stream) {
         }
         registered.heard();
         if (auto const link = state.links.find(node); link != state.links.end()) ++link->second->sight.received;
-        dispatch(state, node, *frame);
+        dispatch(state, registered.source(), *frame);
     }
 }
 
@@ -177,7 +183,32 @@ Task<void> receive_and_close(std::shared_ptr<Channel::State> state, Stream::Ptr 
     stream->close();
 }
 
+void take_datagram(Channel::State& state, std::string_view datagram) {
+    auto const head = read_head(datagram);
+    if (!head) return;
+    auto const found = state.sources.find(head->key);
+    if (found == state.sources.end()) return;
+    auto const source = found->second;  // what is delivered may end it
+    bool const over = source->closed != Instant{} && runtime::boot_now() - source->closed > kKeyOutlives;
+    if (over || !state.is_member(source->node)) return;
+    auto const opened = open_datagram(*source->key, datagram);
+    if (!opened) return;
+    auto const step = next_frame(*opened);
+    auto const* frame = std::get_if<Frame>(&step);
+    if (frame == nullptr || frame->topic != Topic::cluster || frame->call != head->number) return;
+    if (auto const link = state.links.find(source->node); link != state.links.end()) ++link->second->sight.received;
+    dispatch(state, *source, *frame);
+}
+
 }  // namespace
+
+Task<void> take_datagrams(std::shared_ptr<Channel::State> state) {
+    for (;;) {
+        auto const datagram = co_await state->datagrams->next();
+        if (datagram.empty()) co_return;
+        take_datagram(*state, datagram);
+    }
+}
 
 Task<void> accept_peers(std::shared_ptr<Channel::State> state, std::shared_ptr<asio::ip::tcp::acceptor> acceptor) {
     for (;;) {

@@ -145,6 +145,12 @@ std::string find_extension(std::string const& binaries) {
     return found == places.end() ? std::string() : *found;
 }
 
+namespace {
+std::string version_text(std::uint32_t version) {
+    return fmt::format("{}.{}.{}", version / 10000, version / 100 % 100, version % 100);
+}
+}  // namespace
+
 std::string judge_fence(std::string const& extension, std::string const& refusal, pid_t postmaster,
                         GateFacts const& facts, Instant now) {
     if (postmaster == 0) return "none needed (PostgreSQL does not run here)";
@@ -153,7 +159,7 @@ std::string judge_fence(std::string const& extension, std::string const& refusal
         return fmt::format(
             "degraded (PostgreSQL has extension {}, this program is made for {}: install that one, then "
             "pgkeel restart)",
-            facts.library_version, PGKEEL_LIBRARY_VERSION);
+            version_text(facts.library_version), version_text(PGKEEL_LIBRARY_VERSION));
     }
     if (!refusal.empty()) return fmt::format("degraded (extension not loaded: PostgreSQL refuses it: {})", refusal);
     if (extension.empty())

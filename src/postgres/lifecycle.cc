@@ -169,11 +169,17 @@ Status Server::State::start_standby(Wanted const& target, Bound const& bound) {
                               "see " + log_path(place)};
             // A missing or unfit library must cost the fence inside the server, not the server.
             if (extension_refused(error)) return start_standby(target, bound);
+            std::lock_guard const lock(mutex);
+            start_trouble = error.text;
             return fail(error);
         }
         if (says_ready(data)) {
             auto const opened = Connection::open(local_conninfo(place, "pgkeel start"), bound.at_most(1s));
-            if (opened) return {};
+            if (opened) {
+                std::lock_guard const lock(mutex);
+                start_trouble.clear();
+                return {};
+            }
             last = opened.error().text;
         }
         if (!bound.pause(3ms)) return fail(bound.why("starting PostgreSQL (" + last + ")"));

@@ -89,6 +89,7 @@ struct Server::State {
     std::atomic<std::uint64_t> kills = 0;
     std::string refused_extension;  // by PostgreSQL, with its time of change; the server runs without that one
     std::string refusal;            // why, in PostgreSQL's words
+    std::string start_trouble;      // why the last start failed; empty: it did not. Guarded by `mutex`
     // The timeline that the last promotion came out on, and the next xid at that moment. Guarded by `mutex`.
     std::pair<Timeline, std::uint64_t> first_xid;
     std::mutex launching;  // a start of the postmaster and a kill exclude each other

@@ -390,6 +390,8 @@ cluster::Observation Watch::down(Server::State& state, cluster::Observation out)
     }
     cluster::Observation seen = *stopped_;
     seen.upstream = out.upstream;
+    std::lock_guard const lock(state.mutex);
+    seen.problem = state.start_trouble;
     return seen;
 }
 

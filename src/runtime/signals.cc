@@ -15,4 +15,13 @@ Signals::~Signals() = default;
 
 Task<int> Signals::next() { co_return co_await state_->set.async_wait(asio::use_awaitable); }
 
+HeldSignals::HeldSignals() {
+    sigset_t held;
+    ::sigemptyset(&held);
+    for (int const one : {SIGINT, SIGTERM, SIGHUP}) ::sigaddset(&held, one);
+    ::pthread_sigmask(SIG_BLOCK, &held, &before_);
+}
+
+HeldSignals::~HeldSignals() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
 }  // namespace keel::runtime

@@ -1,6 +1,7 @@
 // SIGTERM, SIGINT and SIGHUP as things to wait for.
 #pragma once
 
+#include <csignal>
 #include <memory>
 
 #include "runtime/asio.h"
@@ -18,6 +19,18 @@ class Signals {
   private:
     struct State;
     std::unique_ptr<State> state_;
+};
+
+// Holds SIGINT, SIGTERM and SIGHUP back from this thread: what must not be torn in the middle is done first.
+class HeldSignals {
+  public:
+    HeldSignals();
+    ~HeldSignals();
+    HeldSignals(HeldSignals const&) = delete;
+    HeldSignals& operator=(HeldSignals const&) = delete;
+
+  private:
+    sigset_t before_{};
 };
 
 }  // namespace keel::runtime

@@ -122,9 +122,7 @@ std::string Stream::peer_address() const {
     auto const endpoint = socket_.remote_endpoint(failed);
     if (failed) return "a closed connection";
     if (endpoint.protocol().family() == AF_UNIX) return "local";
-    tcp::endpoint address;
-    address.resize(endpoint.size());
-    std::memcpy(address.data(), endpoint.data(), endpoint.size());
+    auto const address = *peer_endpoint();
     return address.address().to_string() + ":" + std::to_string(address.port());
 }
 
@@ -166,6 +164,24 @@ Task<Status> Stream::write(std::string_view bytes) {
     co_return Status{};
 }
 
+std::optional<tcp::endpoint> Stream::peer_endpoint() const {
+    error_code failed;
+    auto const endpoint = socket_.remote_endpoint(failed);
+    if (failed || endpoint.protocol().family() == AF_UNIX) return std::nullopt;
+    tcp::endpoint address;
+    address.resize(endpoint.size());
+    std::memcpy(address.data(), endpoint.data(), endpoint.size());
+    return address;
+}
+
+std::string Stream::export_key(std::string_view label, std::size_t bytes) const {
+    std::string out(bytes, '\0');
+    bool const ok =
+        tls_ && SSL_export_keying_material(tls_->native_handle(), reinterpret_cast<unsigned char*>(out.data()),
+                                           out.size(), label.data(), label.size(), nullptr, 0, 0) == 1;
+    return ok ? out : std::string();
+}
+
 void Stream::set_deadline(Duration limit) {
     auto const number = ++deadline_number_;
     deadline_.expires_after(limit);
@@ -196,6 +212,7 @@ void Stream::tune_tcp(Duration limit) {
     };
     set(IPPROTO_TCP, TCP_NODELAY, 1);
     set(IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<int>(to_ms(limit)));
+    set(IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS, 1);
     set(SOL_SOCKET, SO_KEEPALIVE, 1);
     set(IPPROTO_TCP, TCP_KEEPIDLE, 1);
     set(IPPROTO_TCP, TCP_KEEPINTVL, 1);

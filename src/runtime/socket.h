@@ -36,6 +36,10 @@ class Stream : public std::enable_shared_from_this<Stream> {
     std::string peer_name() const;
     // The far end as "address:port", or "local".
     std::string peer_address() const;
+    // The far end of a TCP connection; nothing: closed, or not TCP.
+    std::optional<asio::ip::tcp::endpoint> peer_endpoint() const;
+    // Key material that only the two ends of this TLS connection can derive (RFC 8446, section 7.5). Empty: no TLS.
+    std::string export_key(std::string_view label, std::size_t bytes) const;
 
     // The first byte without taking it; unavailable at the end.
     Task<Result<unsigned char>> peek();
@@ -52,7 +56,8 @@ class Stream : public std::enable_shared_from_this<Stream> {
     void close();
     bool closed() const { return closed_; }
 
-    // TCP_NODELAY; keepalive and TCP_USER_TIMEOUT (tcp(7)) so that a dead host is noticed within `limit`.
+    // TCP_NODELAY; keepalive and TCP_USER_TIMEOUT (tcp(7)) so that a dead host is noticed within `limit`; what is lost
+    // is sent again without longer and longer pauses.
     void tune_tcp(Duration limit);
 
   private:

@@ -23,14 +23,24 @@ def libraries(stage):
     return next(stage.glob(f"**/usr/lib/postgresql/{major}/lib/pgkeel.so"))
 
 
+def found_in(stage):
+    """The settings by which a server finds an extension there: Debian's before PostgreSQL 18, PostgreSQL's own since."""
+    major = program.postgres_bin().parent.name
+    if int(major) < 18:
+        return {"extension_destdir": stage}
+    control = next(stage.glob(f"**/usr/share/postgresql/{major}/extension/pgkeel.control"))
+    return {"extension_control_path": f"{control.parent.parent}:$system",
+            "dynamic_library_path": f"{libraries(stage).parent}:$libdir"}
+
+
 @pytest.fixture(scope="module")
 def pair(template, stage):
     """A primary with the extension and a standby."""
-    first = Server(template, preload=libraries(stage), settings={"extension_destdir": stage})
+    first = Server(template, preload=libraries(stage), settings=found_in(stage))
     first.words.allow()
     first.start()
     first.run("CREATE EXTENSION pgkeel; CREATE ROLE watcher LOGIN; GRANT pg_monitor TO watcher; CREATE ROLE nosy LOGIN")
-    second = Server(template, copy=False, preload=libraries(stage), settings={"extension_destdir": stage})
+    second = Server(template, copy=False, preload=libraries(stage), settings=found_in(stage))
     as_user(program.postgres_bin() / "pg_basebackup", "-h", first.socket, "-p", first.port, "-U", "postgres", "-D", second.data,
             "-R", "-X", "stream", "-c", "fast", "--no-sync")
     second.settings["primary_conninfo"] = f"host={first.socket} port={first.port} user=postgres application_name=b"
@@ -65,7 +75,7 @@ def test_fence_shows_a_shut_gate_with_its_reason(pair):
 
 
 def test_fence_without_the_library_preloaded_says_what_to_do(pair, make_server, stage):
-    bare = make_server(settings={"extension_destdir": stage, "shared_preload_libraries": ""})
+    bare = make_server(settings={**found_in(stage), "shared_preload_libraries": ""})
     del bare.settings["pgkeel.gate_file"]
     bare.start()
     bare.run("CREATE EXTENSION pgkeel")

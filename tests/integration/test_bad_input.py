@@ -132,6 +132,24 @@ def test_init_with_missing_binaries(bench):
     assert not (node.directory / "data").exists() and not (node.directory / "identity.json").exists()
 
 
+def in_the_year(year):
+    """The environment of a machine whose wall clock is wrong; its other clocks go on."""
+    library = next(pathlib.Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
+    assert library, "no libfaketime. mend: make deps"
+    return {**os.environ, "LD_PRELOAD": str(library), "FAKETIME": f"@{year}-03-01 12:00:00", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+
+
+def test_a_wall_clock_that_is_years_behind(bench, initialised):
+    """The battery of a machine's clock is empty: its certificates would be valid from the future on."""
+    node = bench.node()
+    done = program.run(node.command("init", "--cluster", "shop", *node.place_options()), env=in_the_year(2001))
+    refused(done, "wall clock", "2025", "chronyd")
+    assert not (node.directory / "data").exists() and not (node.directory / "identity.json").exists()
+    done = program.run(initialised.service(), env=in_the_year(2001))
+    refused(done, "wall clock", "2025", "chronyd")
+    assert initialised.all_pids() == set()
+
+
 @pytest.mark.parametrize("command", ["switchover --to bela --yes", "frobnicate", "config set nonsense 3", "status --nonsense"])
 def test_unknown_words_of_the_command_line(initialised, command):
     """Typing errors get usage, exit code 2 (or 4 when everything is right but no agent answers), never a crash."""

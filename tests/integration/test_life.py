@@ -1,11 +1,15 @@
 """The life of a cluster: members come and go, and what operators do in between."""
 import json
+import os
 import re
+import signal
+import subprocess
 import time
 import urllib.parse
 
 import pytest
 
+from network import PORTS
 from waiting import NotYet, wait_for
 
 
@@ -51,6 +55,43 @@ def test_join_and_leave_under_load(shop):
     shop.audit(load)
     slots = shop.primary().value("SELECT count(*) FROM pg_replication_slots WHERE slot_type = 'physical'")
     assert slots == 2, "the slot of the member that left holds WAL for ever"
+
+
+SLOW_DISK = """
+#define _GNU_SOURCE
+#include <sys/syscall.h>
+#include <unistd.h>
+int fsync(int file) { usleep(200000); return syscall(SYS_fsync, file); }
+"""
+
+
+def test_ctrl_c_while_a_node_joins(shop, tmp_path_factory):
+    """Once the cluster has it as a member, the node is made to its end. Its disk is slow, so that there is a moment between."""
+    shop.wait_whole()
+    slow = tmp_path_factory.mktemp("slow")
+    for folder in (slow, slow.parent, slow.parent.parent):
+        folder.chmod(0o755)
+    (slow / "slow.c").write_text(SLOW_DISK)
+    subprocess.run(["clang-19", "-shared", "-fPIC", "-o", slow / "slow.so", slow / "slow.c"], check=True)
+    for number in range(2):
+        node = shop.add_node(f"hasty{number}")
+        shop.nodes.remove(node)
+        shop.extras.append(node)
+        words = ["join", f"{shop.any_running().address}:{PORTS['api']}", "--token", shop.fresh_token(), *node.place_options()]
+        join = subprocess.Popen(node.command(*words), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                start_new_session=True, env={**os.environ, "LD_PRELOAD": str(slow / "slow.so")})
+        primary = shop.primary()
+        members = lambda: [member["name"] for member in primary.status()["members"]]  # noqa: E731
+        wait_for(lambda: node.name in members(), 30, f"{node.name} is a member", shop.describe)
+        os.killpg(join.pid, signal.SIGINT)
+        join.wait(30)
+        wait_for(lambda: (node.directory / "identity.json").exists() and not (node.directory / "setup-unfinished").exists(), 10,
+                 f"{node.name} is made", lambda: str(list(node.directory.iterdir())))
+        node.start()
+        shop.wait_status(primary, lambda status: shop.member(status, node.name)["streaming"], f"{node.name} streams", 60)
+        node.ok("leave", "--yes", seconds=90)
+        node.kill()
+    shop.wait_whole()
 
 
 def test_join_with_an_expired_token(shop):
@@ -147,6 +188,32 @@ def test_config(shop):
                      shop.describe)
         shop.wait_writes(load)
     shop.audit(load)
+
+
+def test_a_setting_that_only_a_start_refuses(own_cluster, tmp_path):
+    """The first standby that gets it stays down and says why; the others run on; put right, the restart goes on by itself."""
+    cluster = own_cluster(2)
+    primary = cluster.wait_whole()
+    standby = cluster.standbys()[0]
+    primary.ok("config", "set", "postgres.shared_preload_libraries", "no_such_library")
+    said = tmp_path / "restart.txt"
+    with open(said, "w") as out:
+        restart = subprocess.Popen(primary.command("restart", "--yes", "--dir", primary.directory), stdout=out, stderr=out)
+    try:
+        cluster.wait_status(primary, lambda status: any(
+            member["name"] == standby.name and "did not start" in member["problem"] and "no_such_library" in member["problem"]
+            for member in status["members"]), "the status says why")
+        wait_for(lambda: "waits: " in said.read_text() and "no_such_library" in said.read_text(), 30, "the command says why",
+                 said.read_text)
+        assert primary.is_primary() and restart.poll() is None
+        primary.ok("config", "set", "postgres.shared_preload_libraries=")
+        assert restart.wait(90) == 0, said.read_text()
+    finally:
+        if restart.poll() is None:
+            restart.terminate()
+            restart.wait(10)
+    assert "All of them are back" in said.read_text()
+    cluster.wait_whole()
 
 
 def test_pause_and_resume(shop):

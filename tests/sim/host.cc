@@ -33,6 +33,8 @@ void Host::start_agent() {
     node_->mutate(world_.plan.mutation);
     last_state_ = node_->opinion().state;
     inbox_.clear();
+    effects_.clear();
+    persisting_ = false;
     store_queue_.clear();
     store_busy_ = false;
     draining_ = false;
@@ -262,25 +264,42 @@ void Host::run(Waiting const& event) {
     bool const blocked = node_->opinion().blocked;
     if (blocked && !was_blocked_) ++world_.counts.blocked;
     was_blocked_ = blocked;
-    apply(std::move(effects), 0);
+    apply(std::move(effects));
     if (life == agent_life_) draining_ = false;
 }
 
 // ---- effects
 // --------------------------------------------------------------------------------------------------------------
 
-void Host::apply(std::vector<Effect> effects, std::size_t from) {
+// As the agent's driver does it: what follows a promise waits until the promise is on disk, and only a kill overtakes.
+void Host::apply(std::vector<Effect> effects) {
     std::uint64_t const life = agent_life_;
-    for (std::size_t i = from; i < effects.size() && life == agent_life_; ++i) {
-        if (auto* floor = std::get_if<cluster::Persist>(&effects[i])) {
-            persist(floor->floor, std::move(effects), i + 1);
-            return;
+    for (auto& effect : effects) {
+        auto const* command = std::get_if<cluster::Command>(&effect);
+        if (command != nullptr && command->verb == cluster::Verb::kill) {
+            std::erase_if(effects_, [](auto const& one) { return std::holds_alternative<cluster::Command>(one); });
+            apply_one(effect);
+            if (life != agent_life_) return;
+        } else {
+            effects_.push_back(std::move(effect));
         }
-        apply_one(effects[i]);
+    }
+    carry_on();
+}
+
+void Host::carry_on() {
+    std::uint64_t const life = agent_life_;
+    while (life == agent_life_ && !effects_.empty() && !persisting_) {
+        Effect effect = std::move(effects_.front());
+        effects_.pop_front();
+        if (auto const* promise = std::get_if<cluster::Persist>(&effect))
+            persist(promise->floor);
+        else
+            apply_one(effect);
     }
 }
 
-void Host::persist(Epoch floor, std::vector<Effect> effects, std::size_t rest) {
+void Host::persist(Epoch floor) {
     if (disk_full) {
         ++world_.counts.persist_failures;
         SIM_TELL(world_, "{} cannot write its floor: the agent stops", id_.value);
@@ -291,26 +310,26 @@ void Host::persist(Epoch floor, std::vector<Effect> effects, std::size_t rest) {
         });
         return;
     }
+    persisting_ = true;
     Time const span = static_cast<Time>(static_cast<double>(world_.rng.between(100, 1500)) * postgres.fsync_factor);
-    std::uint64_t const life = agent_life_;
-    auto const kept = std::make_shared<std::vector<Effect>>(std::move(effects));
-    finish_persist(span, life, floor, kept, rest);
+    finish_persist(span, agent_life_, floor);
 }
 
-void Host::finish_persist(Time span, std::uint64_t life, Epoch floor, std::shared_ptr<std::vector<Effect>> const& kept,
-                          std::size_t rest) {
-    world_.scheduler.after(span, [this, life, floor, kept, rest] {
+void Host::finish_persist(Time span, std::uint64_t life, Epoch floor) {
+    world_.scheduler.after(span, [this, life, floor] {
         if (life != agent_life_) return;
-        if (postgres.stalled) return finish_persist(10 * kMs, life, floor, kept, rest);
+        if (postgres.stalled) return finish_persist(10 * kMs, life, floor);
         durable_floor = std::max(durable_floor, floor);
-        apply(std::move(*kept), rest);
+        persisting_ = false;
+        carry_on();
     });
 }
 
 void Host::apply_one(Effect& effect) {
     if (auto* send = std::get_if<cluster::Send>(&effect)) {
         int const to = world_.index(send->to);
-        if (std::holds_alternative<cluster::Release>(send->message)) world_.invariants.on_release(self_);
+        if (auto const* release = std::get_if<cluster::Release>(&send->message))
+            world_.invariants.on_release(self_, release->epoch);
         if (to >= 0) world_.network.send(self_, to, send->message);
     } else if (auto* swap = std::get_if<cluster::Swap>(&effect)) {
         store_queue_.push_back({swap->expected, std::make_shared<cluster::Record const>(std::move(swap->record))});

@@ -72,11 +72,11 @@ class Host {
     void enqueue(Waiting event);
     void run(Waiting const& event);
     void drain();
-    void apply(std::vector<cluster::Effect> effects, std::size_t from);
+    void apply(std::vector<cluster::Effect> effects);
+    void carry_on();
     void apply_one(cluster::Effect& effect);
-    void persist(Epoch floor, std::vector<cluster::Effect> effects, std::size_t rest);
-    void finish_persist(Time span, std::uint64_t life, Epoch floor,
-                        std::shared_ptr<std::vector<cluster::Effect>> const& kept, std::size_t rest);
+    void persist(Epoch floor);
+    void finish_persist(Time span, std::uint64_t life, Epoch floor);
     void arm(Instant deadline);
     void guard();
     void tick_later();
@@ -135,6 +135,8 @@ class Host {
     std::uint64_t agent_life_ = 0;
     std::uint64_t incarnation_ = 0;
     std::deque<Waiting> inbox_;
+    std::deque<cluster::Effect> effects_;
+    bool persisting_ = false;
     bool draining_ = false;
     bool look_scheduled_ = false;
     cluster::State last_state_ = cluster::State::fresh;

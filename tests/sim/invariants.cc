@@ -245,6 +245,8 @@ void Invariants::on_promoted(int node, int branch) {
     }
     auto const [who, first] = opened_.emplace(mine.epoch, node);
     if (!first) world_.fail("I2", fmt::format("n{} opened epoch {} after n{} did", node, mine.epoch, who->second));
+    if (released_.contains(mine.epoch))
+        world_.fail("F2", fmt::format("n{} opened epoch {}, which was given back", node, mine.epoch));
     if (mine.epoch > newest_open_) {
         newest_open_ = mine.epoch;
         newest_open_since_ = world_.scheduler.now();
@@ -258,9 +260,15 @@ void Invariants::on_start(int node) {
         world_.fail("I5", fmt::format("n{} was told to start a directory with a marker", node));
 }
 
-void Invariants::on_release(int node) {
-    if (world_.host(node).postgres.read_write())
-        world_.fail("F2", fmt::format("n{} released its promises while backends live", node));
+// Also by another node, which passes on what the leader of the epoch said.
+void Invariants::on_release(int node, Epoch epoch) {
+    released_.insert(epoch.value);
+    for (int one = 0; one < world_.size(); ++one) {
+        auto const& pg = world_.host(one).postgres;
+        if (pg.read_write() && world_.wal[pg.branch].epoch == epoch.value)
+            world_.fail("F2", fmt::format("n{} tells that epoch {} was given back while n{} has backends of it", node,
+                                          epoch.value, one));
+    }
 }
 
 void Invariants::on_state(int node, cluster::State from, cluster::State to) {

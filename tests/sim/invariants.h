@@ -21,7 +21,7 @@ class Invariants {
     void on_promoted(int node, int branch);
     void on_directory(int node);
     void on_start(int node);
-    void on_release(int node);
+    void on_release(int node, Epoch epoch);
     void on_state(int node, cluster::State from, cluster::State to);
 
   private:
@@ -40,6 +40,7 @@ class Invariants {
     World& world_;
     std::vector<Position> guaranteed_;               // newest acknowledged commit per branch that must survive
     std::map<std::uint64_t, int> opened_;            // epoch -> who was read-write in it
+    std::set<std::uint64_t> released_;               // epochs that were given back
     std::map<std::uint64_t, cluster::Mode> reigns_;  // epoch that is over -> its last mode
     std::uint64_t newest_open_ = 0;
     std::int64_t newest_open_since_ = 0;

@@ -96,6 +96,8 @@ def only_the_stale_standby_is_left(world):
             processes.send(pid, signal.SIGKILL)
         old.kill()
         fresh.kill()
+        for pid in stale.backends("walreceiver"):  # else it would find the last commits in its socket's buffer
+            processes.send(pid, signal.SIGKILL)
         stale.heal()
         status = world.wait_status(stale, lambda status: status["blocked"], "blocked")
         assert fresh.name in status["verdict"] + status["reason"] or old.name in status["verdict"] + status["reason"], status

@@ -155,8 +155,8 @@ def lossy_network(world):
 
 @incident(13, "0", variant="latency", figure=True)
 def slow_network(world):
-    """Row 13. The primary's port is congested, what comes to it waits in a queue, and once it is not heard for half a second. All
-    of it is less than a lease: nobody is elected.
+    """Row 13. The primary's port is congested, what comes to it waits in a queue, and once it is not heard for four tenths of a
+    second. All of it is less than the four heartbeats that make a suspicion: nobody is elected.
     """
     noisy(world, lambda old: slow(world, old))
 
@@ -182,8 +182,8 @@ def slow(world, node):
     world.note(f"{node.name}'s port is congested")
     world.network.congest(node.host)
     time.sleep(8)
-    world.note(f"{node.name} is not heard for half a second")
+    world.note(f"{node.name} is not heard for four tenths of a second")
     world.network.cut(node.host)
-    time.sleep(0.5)
+    time.sleep(0.4)
     world.network.heal(node.host)
     time.sleep(3)
