@@ -5,7 +5,7 @@ usage: failover.py [--binary build/release/pgkeel] [--repeat 20] [--rows 1,6] [-
 
 Each run is an incident of tests/chaos with its whole audit. The outage is the longest time in which no client outside of the
 nodes' hosts got an acknowledgement, though one knocks at every node every 6 ms. --noise: no rows, but minutes of congestion,
-short silence and busy processors, in which nobody may be elected. Needs root, and hours for all rows.
+short silence, 30 % of all packets lost and busy processors, in which nobody may be elected. Needs root, and hours for all rows.
 """
 import argparse
 import os
@@ -63,6 +63,8 @@ def noise(minutes, mode, stage):
     with world.load() as load, Burners(2 * os.cpu_count()):
         while time.monotonic() < end:
             network.slow(world, old)
+            world.network.heal_all()
+            network.lossy(world, 10)
             world.network.heal_all()
             world.wait_writes(load, 200)
     world.audit(load)
