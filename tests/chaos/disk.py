@@ -33,7 +33,7 @@ def image_folder():
 
 
 class Disk:
-    def __init__(self, mount, name, megabytes=1024):
+    def __init__(self, mount, name, megabytes=2048):  # twice max_wal_size: a long storm uses that up
         self.mount, self.image = mount, image_folder() / f"{name}.img"
         self.frozen, self.broken = False, False
         with open(self.image, "wb") as image:
