@@ -74,6 +74,9 @@ class BotApi(Http):
         self.sent, self.violations, self.closed_until = collections.deque(), [], 0.0
         super().__init__()
 
+    def is_free(self):
+        return time.monotonic() - self.sent[-1] > 1
+
     def ask_to_wait(self, seconds):
         self.pending_wait = seconds
 
