@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 
+#include "agent/alerting.h"
 #include "agent/certificates.h"
 #include "agent/errands.h"
 #include "agent/feed.h"
@@ -81,6 +82,7 @@ struct Agent {
     runtime::HttpHandler handler;
     std::unique_ptr<runtime::HttpServer> http;
     std::unique_ptr<Certificates> certificates;
+    std::unique_ptr<Alerting> alerting;  // none: a witness
     std::unique_ptr<Ending> ending;
     std::map<NodeId, Instant> duplicate_since;  // by whom this node was called a duplicate and not welcomed since
     int signals_seen = 0;
@@ -114,7 +116,9 @@ Status Agent::build_channel() {
             store.embedded->receive(from, body);
     };
     callbacks.on_call = [this](NodeId from, std::string method, std::string argument) {
-        return certificates->answer(std::move(from), std::move(method), std::move(argument));
+        bool const alerts = alerting && method.starts_with(kAlertCall);
+        return alerts ? alerting->answer(std::move(from), std::move(method), std::move(argument))
+                      : certificates->answer(std::move(from), std::move(method), std::move(argument));
     };
     callbacks.is_member = [this](NodeId const& id) { return membership->contains(id); };
     callbacks.on_link = [this](NodeId const& peer, bool up) {
@@ -204,6 +208,8 @@ Status Agent::build(MakeHandler const& make_handler) {
         driver.get(), store.store.get(), supervisor.get(), &prepared, [this] { return reload(); }, feed.get(), fence};
     desk = std::make_unique<Desk>(config, std::move(parts));
     KEEL_CHECK(build_http(make_handler));
+    Alerting::Parts told{&io, &scope, desk.get(), channel.get(), config.directory};
+    if (supervisor) alerting = std::make_unique<Alerting>(std::move(told));
     certificates = std::make_unique<Certificates>(
         io, Certificates::Parts{&prepared, driver.get(), channel.get(), http.get(), server.get(), desk->pki()});
     (void)apply_settings();  // of the last known record; what is wrong with them is said when the record is learnt
@@ -287,6 +293,7 @@ Result<std::string> Agent::reload() {
             (void)co_await supervisor->carry_out_aside(std::move(command));
         });
     }
+    if (alerting) KEEL_CHECK(alerting->reload());
     if (later.empty()) return "node.toml has been read, PostgreSQL's configuration is being reloaded";
     return "node.toml has been read; these wait for a restart of the node: " + later;
 }
@@ -346,6 +353,7 @@ Task<void> Agent::end(int code) {
         co_await end_server(*ending);
         if (postgres::server_processes(server->place().data()).empty()) deadline.disarm();
     }
+    if (alerting) alerting->stop();
     if (http) co_await http->close();
     co_await scope.close();
     if (supervisor) co_await supervisor->close();
@@ -361,6 +369,7 @@ void Agent::begin() {
     scope.supervise("certificate", [this] { return certificates->keep_own(); });
     if (!supervisor) return;
     scope.supervise("members", [this] { return certificates->keep_members(); });
+    scope.supervise("alerts", [this] { return alerting->run(); });
     scope.supervise("slots", [this] { return move_slots(*driver, *supervisor); });
     scope.supervise("errands", [this] { return do_errands(*desk, *driver, *supervisor, *prepared.place); });
     supervisor->begin();

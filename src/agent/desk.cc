@@ -57,6 +57,13 @@ cluster::Sight Desk::look() const {
         sight.guardian = parts_.driver->guardian();
         sight.activity = parts_.supervisor->activity();
         sight.pending_restart = parts_.supervisor->pending_restart();
+        sight.vitals = parts_.supervisor->vitals();
+        if (sight.vitals && sight.record) {
+            for (auto& slot : sight.vitals->slots) {
+                auto const member = sight.record->members.find(NodeId{slot.member});
+                slot.member = member == sight.record->members.end() ? std::string() : member->second.name;
+            }
+        }
     }
     return sight;
 }

@@ -14,6 +14,8 @@
 
 namespace keel::agent {
 
+class Alerting;
+
 // One finding of `doctor`.
 struct Finding {
     bool good = false;
@@ -52,6 +54,9 @@ class Desk {
     config::NodeConfig const& config() const { return config_; }
     NodeId const& self() const { return parts_.prepared->identity.node; }
     std::string pki() const { return config_.directory + "/pki"; }
+    // None: a witness, which keeps no book of alerts.
+    Alerting* alerting() const { return alerting_; }
+    void offer(Alerting& alerting) { alerting_ = &alerting; }
 
   private:
     runtime::Task<cluster::StoreAnswer> read();
@@ -60,6 +65,7 @@ class Desk {
 
     config::NodeConfig config_;
     Parts parts_;
+    Alerting* alerting_ = nullptr;
 };
 
 }  // namespace keel::agent

@@ -155,6 +155,9 @@ struct Supervisor::State : std::enable_shared_from_this<Supervisor::State> {
             co_await runtime::sleep_for(kAskPendingEvery);
             auto asked = co_await runtime::run_blocking(chores, [this] { return server.pending_restart(); });
             if (asked) pending = std::move(*asked);
+            auto seen = co_await runtime::run_blocking(chores, [this] { return server.vitals(); });
+            vitals.reset();
+            if (seen) vitals = std::move(*seen);
         }
     }
 
@@ -168,6 +171,7 @@ struct Supervisor::State : std::enable_shared_from_this<Supervisor::State> {
     pid_t watched = 0;
     std::uint64_t watched_start = 0;
     std::vector<std::string> pending;
+    std::optional<cluster::Vitals> vitals;
     std::mutex mutable mutex;
     std::string doing;  // guarded
     bool advancing = false;
@@ -224,6 +228,8 @@ void Supervisor::advance_slots(std::map<NodeId, Lsn> flushed) {
 }
 
 std::vector<std::string> const& Supervisor::pending_restart() const { return state_->pending; }
+
+std::optional<cluster::Vitals> const& Supervisor::vitals() const { return state_->vitals; }
 
 std::string Supervisor::activity() const {
     std::lock_guard const lock(state_->mutex);

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "cluster/node.h"
+#include "cluster/vitals.h"
 #include "postgres/place.h"
 #include "runtime/asio.h"
 
@@ -43,6 +44,8 @@ class Supervisor {
     void advance_slots(std::map<NodeId, Lsn> flushed);
     // Parameters that wait for a restart; asked for every ten seconds.
     std::vector<std::string> const& pending_restart() const;
+    // Likewise; none while the server does not answer.
+    std::optional<cluster::Vitals> const& vitals() const;
     // "clone from bela: 1.2 of 3.0 GB"; empty when nothing long runs.
     std::string activity() const;
     // Ends looking; a command that still runs is waited for.

@@ -1,5 +1,6 @@
 #include "app/api_desk.h"
 
+#include "agent/alerting.h"
 #include "agent/desk.h"
 #include "agent/start_up.h"
 #include "postgres/setup.h"
@@ -78,6 +79,11 @@ runtime::HttpHandler api_handler(agent::Desk& desk, std::string version) {
     offered.users = [&desk] { return desk.feed().users(); };
     offered.counters = [&desk] { return counters_of(desk.counters()); };
     offered.authority = [&desk] { return authority_of(desk.pki()); };
+    if (desk.config().kind == cluster::Kind::data) {
+        offered.alerts = [&desk] { return desk.alerting()->listing(); };
+        offered.ask_alerts = [&desk](alert::Request request) { return desk.alerting()->ask(std::move(request)); };
+        offered.test_alerts = [&desk](std::string channel) { return desk.alerting()->test(std::move(channel)); };
+    }
     offered.store = store_of(desk.config().store);
     offered.version = std::move(version);
     auto const api = std::make_shared<web::Api>(std::move(offered));

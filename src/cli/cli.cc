@@ -35,6 +35,7 @@ void add_commands(Commands& commands) {
     add_tag(commands);
     add_token(commands);
     add_access(commands);
+    add_alert(commands);
     add_leave(commands);
     add_doctor(commands);
 }

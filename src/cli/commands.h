@@ -86,6 +86,7 @@ void add_config(Commands& commands);
 void add_tag(Commands& commands);
 void add_token(Commands& commands);
 void add_access(Commands& commands);
+void add_alert(Commands& commands);
 void add_doctor(Commands& commands);
 
 }  // namespace keel::cli

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "cluster/node.h"
+#include "cluster/vitals.h"
 
 namespace keel::cluster {
 
@@ -21,6 +22,7 @@ struct Sight {
     std::string activity;                        // long work with its progress: "clone from bela: 1.2 of 3.0 GB"
     std::vector<std::string> pending_restart;    // parameters of the local server that wait for a restart
     std::int64_t certificate_until_unix_ms = 0;  // of the node; 0: not known
+    std::optional<Vitals> vitals;                // of the local server; none: not seen yet, or it is down
 };
 
 struct MemberStatus {

@@ -15,6 +15,7 @@
 
 #include "base/result.h"
 #include "cluster/node.h"
+#include "cluster/vitals.h"
 #include "postgres/place.h"
 #include "postgres/process.h"
 
@@ -73,6 +74,9 @@ class Server {
 
     // Parameters that wait for a restart, as PostgreSQL names them. unavailable when the server is down.
     Result<std::vector<std::string>> pending_restart();
+
+    // Beside the observation; for people, metrics and alerts. unavailable when the server is down.
+    Result<cluster::Vitals> vitals();
 
     // What status says about the fence inside the server (gate.h, judge_fence).
     std::string fence(Gate const& gate) const;

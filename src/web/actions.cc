@@ -9,6 +9,7 @@
 #include "runtime/clock.h"
 #include "runtime/pki.h"
 #include "web/access.h"
+#include "web/alerts.h"
 #include "web/token.h"
 
 namespace keel::web {
@@ -286,6 +287,9 @@ constexpr std::array kRoutes = std::to_array<Route>({{"GET", "/status", Role::re
                                                      {"GET", "/topology", Role::read, &show_status},
                                                      {"GET", "/explain", Role::read, &show_explanation},
                                                      {"GET", "/doctor", Role::read, &show_findings},
+                                                     {"GET", "/alerts", Role::read, &show_alerts},
+                                                     {"POST", "/alerts", Role::operate, &change_alerts},
+                                                     {"POST", "/alerts/test", Role::operate, &test_alerts},
                                                      {"GET", "/config", Role::read, &show_settings},
                                                      {"GET", "/token", Role::admin, &show_tokens},
                                                      {"GET", "/access", Role::admin, &show_access},

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 
+#include "alert/listing.h"
 #include "cluster/operations.h"
 #include "cluster/status.h"
 #include "config/problem.h"
@@ -71,6 +72,10 @@ struct Desk {
     std::function<runtime::Task<Result<std::string>>()> users;
     // Read from <dir>/pki when asked; never kept.
     std::function<runtime::Task<Result<Authority>>()> authority;
+    // Empty on a witness, which keeps no book of alerts.
+    std::function<alert::Listing()> alerts;
+    std::function<runtime::Task<Status>(alert::Request)> ask_alerts;
+    std::function<runtime::Task<Result<std::vector<alert::TestResult>>>(std::string channel)> test_alerts;
     StoreHint store;  // from node.toml, for nodes that join
     std::string version;
 };

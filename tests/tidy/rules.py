@@ -2,7 +2,7 @@
 import re
 
 # Folders whose code is handed `now` and returns data; files of a folder that are pure although the folder is not.
-PURE_FOLDERS = ("config", "cluster", "protocol", "sql", "auth", "proxy")
+PURE_FOLDERS = ("config", "cluster", "alert", "protocol", "sql", "auth", "proxy")
 PURE_FILES = ("consensus/register",)
 IMPURE_HEADERS = re.compile(
     r'[<"](ctime|time\.h|thread|mutex|future|atomic|condition_variable|random|fstream|filesystem|iostream'
