@@ -81,6 +81,10 @@ class Tree {
         scope_.supervise("pulses", [this] { return feel_pulses(); });
         scope_.spawn("guardian", [this] { return keep_guardian(); });
         scope_.spawn("agent", [this] { return keep_agent(); });
+        if (!config_.backup.repository.empty() && config_.kind == cluster::Kind::data)
+            scope_.spawn("archiver", [this] { return keep_archiver(); });
+        else
+            archiver_ended_ = true;
         notify_systemd("READY=1\n");
         io_.run();
         if (exit_code_ == 0 || exit_code_ == kExitLeft) remove_words(config_.directory);
@@ -129,6 +133,7 @@ class Tree {
         }
         ending_ = true;
         if (guardian_) (void)guardian_->signal(SIGTERM);
+        if (archiver_) (void)archiver_->signal(SIGTERM);
         agent_ended_ = true;
         end_if_alone();
     }
@@ -160,6 +165,30 @@ class Tree {
             pause = std::min(pause * 2, kGuardianBackOffMost);
         }
         guardian_ended_ = true;
+        end_if_alone();
+    }
+
+    // It may be killed at any moment: what it has stored is whole. After the agent, so that the end of an orderly
+    // shutdown is archived, too.
+    Task<void> keep_archiver() {
+        Duration pause = kBackOffFirst;
+        while (!agent_ended_) {
+            auto spec = spec_of(kArchiverCommand);
+            if (account_) {
+                spec.user = account_->user;
+                spec.group = account_->group;
+            }
+            spec.signal_at_parent_death = SIGKILL;
+            auto const begun = runtime::boot_now();
+            auto const exit = co_await live(std::move(spec), archiver_);
+            if (agent_ended_) break;
+            pause = runtime::boot_now() - begun > kHealthyAfter ? kBackOffFirst : pause;
+            log::warning("tree", "the archiver has ended ({}); again in {} ms",
+                         exit ? runtime::to_string(*exit) : to_string(exit.error()), to_ms(pause));
+            co_await runtime::sleep_for(pause);
+            pause = std::min(pause * 2, kBackOffMost);
+        }
+        archiver_ended_ = true;
         end_if_alone();
     }
 
@@ -214,7 +243,7 @@ class Tree {
     }
 
     void end_if_alone() {
-        if (agent_ended_ && guardian_ended_) io_.stop();
+        if (agent_ended_ && guardian_ended_ && archiver_ended_) io_.stop();
     }
 
     config::NodeConfig const& config_;
@@ -224,12 +253,14 @@ class Tree {
     runtime::Scope scope_;
     std::optional<runtime::Child> agent_;
     std::optional<runtime::Child> guardian_;
+    std::optional<runtime::Child> archiver_;
     Pulse agent_pulse_, guardian_pulse_;
     Instant agent_begun_, guardian_begun_;
     bool guardian_killed_ = false;
     bool ending_ = false;
     bool agent_ended_ = false;
     bool guardian_ended_ = false;
+    bool archiver_ended_ = false;
     int exit_code_ = 0;
 };
 

@@ -1,5 +1,5 @@
-// The root of a node's process tree: starts the agent and the guardian and starts them again when they die. No network,
-// no PostgreSQL.
+// The root of a node's process tree: starts agent, guardian and archiver, and starts them again when they die. No
+// network, no PostgreSQL.
 #pragma once
 
 #include "config/node_config.h"
@@ -9,6 +9,7 @@ namespace keel::agent {
 // Hidden sub-commands of this program that the tree starts, each with "--dir DIRECTORY".
 inline constexpr char const* kAgentCommand = "agent";
 inline constexpr char const* kGuardianCommand = "guardian";
+inline constexpr char const* kArchiverCommand = "archiver";
 
 // In the foreground, until SIGTERM or SIGINT (the agent ends in order, then the guardian; a second signal hurries) or
 // until the agent says that starting it again is of no use. Returns the exit code.

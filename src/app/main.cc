@@ -7,6 +7,7 @@
 #include "agent/guardian.h"
 #include "agent/tree.h"
 #include "app/api_desk.h"
+#include "app/archiver.h"
 #include "cli/cli.h"
 
 #ifndef KEEL_VERSION
@@ -45,6 +46,9 @@ int main(int argc, char** argv) {
     hooks.inner[agent::kAgentCommand] = [](Arguments const& arguments) { return with_config(arguments, run_agent); };
     hooks.inner[agent::kGuardianCommand] = [](Arguments const& arguments) {
         return with_config(arguments, agent::run_guardian);
+    };
+    hooks.inner[agent::kArchiverCommand] = [](Arguments const& arguments) {
+        return with_config(arguments, app::run_archiver);
     };
     return cli::run(argc, argv, hooks);
 }
