@@ -81,10 +81,15 @@ class Tree {
         scope_.supervise("pulses", [this] { return feel_pulses(); });
         scope_.spawn("guardian", [this] { return keep_guardian(); });
         scope_.spawn("agent", [this] { return keep_agent(); });
-        if (config_.proxy.enabled && config_.kind == cluster::Kind::data)
-            scope_.spawn("proxy", [this] { return keep_proxy(); });
-        else
-            proxy_ended_ = true;
+        bool const data = config_.kind == cluster::Kind::data;
+        proxy_ended_ = !config_.proxy.enabled || !data;
+        if (!proxy_ended_)
+            scope_.spawn("proxy", [this] { return keep_servant(kProxyCommand, proxy_, ending_, proxy_ended_); });
+        // It ends after the agent, so that the end of an orderly shutdown is archived, too.
+        archiver_ended_ = config_.backup.repository.empty() || !data;
+        if (!archiver_ended_)
+            scope_.spawn("archiver",
+                         [this] { return keep_servant(kArchiverCommand, archiver_, agent_ended_, archiver_ended_); });
         notify_systemd("READY=1\n");
         io_.run();
         if (exit_code_ == 0 || exit_code_ == kExitLeft) remove_words(config_.directory);
@@ -134,6 +139,7 @@ class Tree {
         ending_ = true;
         if (guardian_) (void)guardian_->signal(SIGTERM);
         if (proxy_) (void)proxy_->signal(SIGTERM);
+        if (archiver_) (void)archiver_->signal(SIGTERM);
         agent_ended_ = true;
         end_if_alone();
     }
@@ -168,26 +174,26 @@ class Tree {
         end_if_alone();
     }
 
-    // Its load or its end is nobody's business but its clients': the lease is not touched by it.
-    Task<void> keep_proxy() {
+    // The proxy and the archiver: their load or their end does not touch the lease. Either may be killed at any moment.
+    Task<void> keep_servant(char const* command, std::optional<runtime::Child>& child, bool const& over, bool& ended) {
         Duration pause = kBackOffFirst;
-        while (!ending_) {
-            auto spec = spec_of(kProxyCommand);
+        while (!over) {
+            auto spec = spec_of(command);
             if (account_) {
                 spec.user = account_->user;
                 spec.group = account_->group;
             }
             spec.signal_at_parent_death = SIGKILL;
             auto const begun = runtime::boot_now();
-            auto const exit = co_await live(std::move(spec), proxy_);
-            if (ending_) break;
+            auto const exit = co_await live(std::move(spec), child);
+            if (over) break;
             pause = runtime::boot_now() - begun > kHealthyAfter ? kBackOffFirst : pause;
-            log::warning("tree", "the proxy has ended ({}); again in {} ms",
+            log::warning("tree", "the {} has ended ({}); again in {} ms", command,
                          exit ? runtime::to_string(*exit) : to_string(exit.error()), to_ms(pause));
             co_await runtime::sleep_for(pause);
             pause = std::min(pause * 2, kBackOffMost);
         }
-        proxy_ended_ = true;
+        ended = true;
         end_if_alone();
     }
 
@@ -243,7 +249,7 @@ class Tree {
     }
 
     void end_if_alone() {
-        if (agent_ended_ && guardian_ended_ && proxy_ended_) io_.stop();
+        if (agent_ended_ && guardian_ended_ && proxy_ended_ && archiver_ended_) io_.stop();
     }
 
     config::NodeConfig const& config_;
@@ -254,6 +260,7 @@ class Tree {
     std::optional<runtime::Child> agent_;
     std::optional<runtime::Child> guardian_;
     std::optional<runtime::Child> proxy_;
+    std::optional<runtime::Child> archiver_;
     Pulse agent_pulse_, guardian_pulse_;
     Instant agent_begun_, guardian_begun_;
     bool guardian_killed_ = false;
@@ -261,6 +268,7 @@ class Tree {
     bool agent_ended_ = false;
     bool guardian_ended_ = false;
     bool proxy_ended_ = false;
+    bool archiver_ended_ = false;
     int exit_code_ = 0;
 };
 

@@ -1,5 +1,5 @@
-// The root of a node's process tree: starts agent, guardian and proxy, and starts them again when they die. No network,
-// no PostgreSQL.
+// The root of a node's process tree: starts agent, guardian, proxy and archiver, and starts them again when they die.
+// No network, no PostgreSQL.
 #pragma once
 
 #include "config/node_config.h"
@@ -10,6 +10,7 @@ namespace keel::agent {
 inline constexpr char const* kAgentCommand = "agent";
 inline constexpr char const* kGuardianCommand = "guardian";
 inline constexpr char const* kProxyCommand = "proxy";
+inline constexpr char const* kArchiverCommand = "archiver";
 
 // In the foreground, until SIGTERM or SIGINT (the agent ends in order, then the guardian; a second signal hurries) or
 // until the agent says that starting it again is of no use. Returns the exit code.

@@ -7,6 +7,7 @@
 #include "agent/guardian.h"
 #include "agent/tree.h"
 #include "app/api_desk.h"
+#include "app/archiver.h"
 #include "app/proxy_process.h"
 #include "cli/cli.h"
 
@@ -49,6 +50,9 @@ int main(int argc, char** argv) {
     };
     hooks.inner[agent::kProxyCommand] = [](Arguments const& arguments) {
         return with_config(arguments, app::run_proxy);
+    };
+    hooks.inner[agent::kArchiverCommand] = [](Arguments const& arguments) {
+        return with_config(arguments, app::run_archiver);
     };
     return cli::run(argc, argv, hooks);
 }

@@ -37,6 +37,7 @@ void add_commands(Commands& commands) {
     add_access(commands);
     add_alert(commands);
     add_leave(commands);
+    add_backup(commands);
     add_doctor(commands);
 }
 
@@ -91,6 +92,10 @@ CLI::App& Commands::add_bare(std::string const& name, std::string const& about) 
 
 CLI::App& Commands::add_local(std::string const& name, std::string const& about) {
     return with_directory(add_bare(name, about));
+}
+
+CLI::App& Commands::add_local_below(CLI::App& parent, std::string const& name, std::string const& about) {
+    return with_directory(*parent.add_subcommand(name, about));
 }
 
 CLI::App& Commands::add(std::string const& name, std::string const& about) { return add_below(*app_, name, about); }

@@ -53,6 +53,8 @@ class Commands {
     CLI::App& add(std::string const& name, std::string const& about);
     // As add(), below another command: `pgkeel config get`.
     CLI::App& add_below(CLI::App& parent, std::string const& name, std::string const& about);
+    // As add_local(), below another command.
+    CLI::App& add_local_below(CLI::App& parent, std::string const& name, std::string const& about);
     // What the command does when it is the one typed.
     void on(CLI::App& command, std::function<Done()> action);
 
@@ -87,6 +89,7 @@ void add_tag(Commands& commands);
 void add_token(Commands& commands);
 void add_access(Commands& commands);
 void add_alert(Commands& commands);
+void add_backup(Commands& commands);  // and restore, wal
 void add_doctor(Commands& commands);
 
 }  // namespace keel::cli

@@ -46,6 +46,7 @@ void read_values(Reader& reader, NodeConfig& out) {
     reader.read_enum("log", "level", out.log.level);
     reader.read_enum("log", "format", out.log.format);
     reader.read("log", "file", out.log.file);
+    reader.read("backup", "repository", out.backup.repository);
 }
 
 bool is_wildcard(std::string const& address) { return address == "0.0.0.0" || address == "::" || address == "*"; }
@@ -140,6 +141,20 @@ void check_tags(Reader& reader, NodeConfig const& out) {
     }
 }
 
+void check_backup(Reader& reader, NodeConfig const& out) {
+    auto const& repository = out.backup.repository;
+    int const line = reader.line("backup", "repository");
+    if (repository.empty()) return;
+    if (!repository.starts_with('/'))
+        reader.complain(line, fmt::format("backup.repository = \"{}\" is not an absolute path", repository),
+                        "begin it with '/': a directory that every data node sees under the same path");
+    else if ((repository + "/").starts_with(out.directory + "/"))
+        reader.complain(line, "backup.repository lies inside the node's own directory",
+                        "name one on other machines' disks: this one would be lost together with the data");
+    if (out.kind == cluster::Kind::witness)
+        reader.complain(line, "a witness archives nothing", "take the section [backup] out, or set kind = \"data\"");
+}
+
 }  // namespace
 
 bool Parsed::usable() const {
@@ -163,6 +178,7 @@ Parsed parse_node_config(std::string_view text, std::string const& file, std::st
     check_store(reader, out.config);
     check_tags(reader, out.config);
     check_proxy(reader, out.config);
+    check_backup(reader, out.config);
     if (out.config.postgres.listen.empty()) out.config.postgres.listen = {out.config.bind};
     std::ranges::sort(out.problems, {}, [](Problem const& p) { return std::tie(p.line, p.text); });
     return out;

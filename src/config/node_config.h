@@ -86,6 +86,10 @@ struct Log {
     std::string file;  // empty: standard error
 };
 
+struct Backup {
+    std::string repository;  // directory that every data node sees (NFS and the like); empty: no archive
+};
+
 struct NodeConfig {
     std::string name;               // unique in the cluster, for people
     std::string directory;          // where node.toml lies, unless it says otherwise
@@ -100,6 +104,7 @@ struct NodeConfig {
     Proxy proxy;
     cluster::Tags tags;  // the member's tags at init or join; afterwards the record's count (pgkeel tag)
     Log log;
+    Backup backup;
 
     std::string agent_socket() const { return directory + "/run/agent.sock"; }
 };

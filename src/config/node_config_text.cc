@@ -164,6 +164,11 @@ std::string render_node_config(NodeConfig const& config) {
     write_store(out, config.store);
     write_proxy(out, config);
     if (config.kind == cluster::Kind::data) write_tags(out, config.tags);
+    if (config.kind == cluster::Kind::data) {
+        out.section("backup", "The WAL archive and the backups; the same repository on every data node.");
+        out.key("repository", quoted(config.backup.repository), quoted(""),
+                "A directory that every data node sees, on other disks; empty: none. Needs a restart of the node.");
+    }
     Log const standard;
     out.section("log", "The agent's log.");
     out.key("level", name_of(config.log.level), name_of(standard.level), "debug, info, warning or error.");

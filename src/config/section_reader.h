@@ -19,6 +19,7 @@ inline std::map<std::string, Keys> const& known_keys() {
         {"node", {"name", "dir", "user", "kind", "address", "bind", "peer_port", "api_port"}},
         {"postgres", {"bin", "port", "listen", "parameters", "clone_rate_kbytes_max"}},
         {"store", {"kind", "endpoints", "prefix", "user", "password_file", "ca_file", "cert_file", "key_file"}},
+        {"backup", {"repository"}},
         {"proxy",
          {"enabled",
           "listen",

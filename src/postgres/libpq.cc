@@ -1,23 +1,14 @@
 #include "postgres/libpq.h"
 
-#include <libpq-fe.h>
 #include <poll.h>
 
 #include <algorithm>
 #include <string_view>
 
+#include "postgres/libpq_link.h"
 #include "postgres/setup.h"
 
 namespace keel::postgres {
-
-namespace {
-
-template <auto Free>
-struct Releaser {
-    void operator()(auto* object) const noexcept { Free(object); }
-};
-using Handle = std::unique_ptr<PGconn, Releaser<PQfinish>>;
-using Answer = std::unique_ptr<PGresult, Releaser<PQclear>>;
 
 std::string trimmed(char const* text) {
     std::string out = text != nullptr ? text : "";
@@ -25,10 +16,14 @@ std::string trimmed(char const* text) {
     return out;
 }
 
+namespace {
+
 void keep_notice(void* list, PGresult const* notice) {
     auto& notices = *static_cast<std::vector<std::string>*>(list);
     if (notices.size() < 100) notices.push_back(trimmed(PQresultErrorMessage(notice)));
 }
+
+}  // namespace
 
 // Waits until the socket is ready for `events`.
 Status wait_for(PGconn* handle, short events, Bound const& bound, std::string const& doing) {
@@ -46,7 +41,8 @@ Code code_of(PGresult const* answer) {
     std::string_view const sqlstate = state != nullptr ? state : "";
     if (sqlstate.starts_with("08") || sqlstate.starts_with("57P")) return Code::unavailable;
     if (sqlstate == "42501" || sqlstate.starts_with("28")) return Code::denied;
-    if (sqlstate == "42704" || sqlstate == "3D000") return Code::not_found;
+    // 58P01: a file that is not there (any more), such as a WAL segment that was removed.
+    if (sqlstate == "42704" || sqlstate == "3D000" || sqlstate == "58P01") return Code::not_found;
     if (sqlstate == "57014") return Code::timeout;
     if (sqlstate.starts_with("53")) return Code::exhausted;
     if (sqlstate.starts_with("55") || sqlstate == "42710") return Code::conflict;
@@ -69,14 +65,6 @@ Rows rows_of(PGresult const* answer) {
     }
     return rows;
 }
-
-}  // namespace
-
-struct Connection::Link {
-    std::vector<std::string> notices;
-    Handle handle;
-    bool walsender = false;  // takes whole statements only, without parameters
-};
 
 // What a user may have set for the role or the database must not change what we ask: with another search_path a
 // function of somebody else's would run with our rights. And ten observations a second must not fill the log.
@@ -191,12 +179,12 @@ Result<Connection> Connection::open(ConnInfo const& info, Bound const& bound) {
     as_walsender.emplace_back("replication", "database");
     auto other = open_once(as_walsender, bound);
     if (!other) return opened;
-    other->link_->walsender = true;
     return other;
 }
 
 Result<Connection> Connection::open_once(ConnInfo const& info, Bound const& bound) {
     std::string where = "connecting to PostgreSQL";
+    bool walsender = false;
     std::vector<char const*> keys;
     std::vector<char const*> values;
     for (auto const& [key, value] : info) {
@@ -204,12 +192,14 @@ Result<Connection> Connection::open_once(ConnInfo const& info, Bound const& boun
         values.push_back(value.c_str());
         if (key == "host") where += " at " + value;
         if (key == "port") where += " port " + value;
+        walsender = walsender || key == "replication";
     }
     keys.push_back(nullptr);
     values.push_back(nullptr);
 
     Connection out;
     out.link_ = std::make_unique<Link>();
+    out.link_->walsender = walsender;
     out.link_->handle.reset(PQconnectStartParams(keys.data(), values.data(), 0));
     auto* handle = out.link_->handle.get();
     if (handle == nullptr) return fail(Code::exhausted, where + ": out of memory");

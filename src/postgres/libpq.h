@@ -26,6 +26,13 @@ std::string to_string(ConnInfo const& info);
 using Row = std::vector<std::optional<std::string>>;
 using Rows = std::vector<Row>;
 
+// One message of a stream.
+struct Streamed {
+    enum class Kind { data, nothing, end };  // nothing: none within the bound; end: the server has ended the stream
+    Kind kind = Kind::nothing;
+    std::string bytes = {};
+};
+
 class Connection {
   public:
     Connection();
@@ -47,6 +54,14 @@ class Connection {
     Status send(std::string const& sql);
     // Result of send(): nothing yet, or how it ended.
     std::optional<Status> answered();
+
+    // A command of the replication protocol that answers with a stream (manual, "Streaming Replication Protocol"):
+    // the result sets that come before it.
+    Result<std::vector<Rows>> start_stream(std::string const& command, Bound const& bound);
+    Result<Streamed> receive(Bound const& bound);
+    Status give(std::string const& message, Bound const& bound);
+    // After Kind::end: the result sets that come behind it.
+    Result<std::vector<Rows>> end_stream(Bound const& bound);
 
     bool is_open() const;
     int backend_pid() const;
