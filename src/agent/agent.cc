@@ -84,13 +84,11 @@ struct Agent {
     std::unique_ptr<Certificates> certificates;
     std::unique_ptr<Alerting> alerting;  // none: a witness
     std::unique_ptr<Ending> ending;
-    std::map<NodeId, Instant> duplicate_since;  // by whom this node was called a duplicate and not welcomed since
     int signals_seen = 0;
     int exit_code = 0;
     bool stopping = false;
 };
 
-constexpr Duration kDuplicateLasts = 4s;
 constexpr char const* kLeft =
     "this node has left its cluster; PostgreSQL is stopped, and its data stays where it is "
     "(mend: to come back, pgkeel join with an empty directory)";
@@ -122,9 +120,7 @@ Status Agent::build_channel() {
     };
     callbacks.is_member = [this](NodeId const& id) { return membership->contains(id); };
     callbacks.on_link = [this](NodeId const& peer, bool up) {
-        if (!up) return;
-        membership->accepted_by(peer);
-        duplicate_since.erase(peer);
+        if (up) membership->accepted_by(peer);
     };
     callbacks.on_refused = [this](NodeId const& by, peer::Refused const& why) { on_refused(by, why); };
     channel = std::make_unique<peer::Channel>(io, std::move(options), std::move(callbacks));
@@ -262,10 +258,7 @@ void Agent::on_refused(NodeId const& by, peer::Refused const& why) {
         log::error("agent", "another process with this node's identity tries to join: {}", why.text);
         return;
     }
-    // What the kernel still sends for this node's last process, which was killed, looks alive for a moment (3.5 s at
-    // most: the time of a dead host and that of a peer's memory).
-    auto const now = runtime::boot_now();
-    if (now - duplicate_since.try_emplace(by, now).first->second < kDuplicateLasts) return;
+    if (!membership->duplicate_for(by, runtime::boot_now())) return;
     stop_with(kExitDuplicate,
               fmt::format("{} says: {} (mend: a directory was copied; give the copy an identity of its own: empty "
                           "directory, pgkeel join)",

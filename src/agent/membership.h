@@ -29,7 +29,16 @@ class Membership {
     // A peer said that this node is no member (who left is told nothing any more). True when most of the other voters
     // have said so for a while: a node that has just joined is a stranger only for a moment.
     bool disowned_by(NodeId const& peer, Instant now, cluster::Record const& record);
-    void accepted_by(NodeId const& peer) { disowned_.erase(peer); }
+    // A peer said that another live process has this node's identity. True when it has said so for longer than what the
+    // kernel still sends for this node's last process, which was killed, can look alive: the time of a dead host and
+    // that of a peer's memory, 3.5 s at most.
+    bool duplicate_for(NodeId const& peer, Instant now) {
+        return now - duplicate_since_.try_emplace(peer, now).first->second >= 4s;
+    }
+    void accepted_by(NodeId const& peer) {
+        disowned_.erase(peer);
+        duplicate_since_.erase(peer);
+    }
 
   private:
     NodeId self_;
@@ -39,6 +48,7 @@ class Membership {
     std::map<NodeId, std::string> names_;
     std::map<NodeId, std::string> addresses_;
     std::map<NodeId, Instant> disowned_;
+    std::map<NodeId, Instant> duplicate_since_;
 };
 
 }  // namespace keel::agent

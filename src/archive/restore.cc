@@ -104,7 +104,7 @@ Status unpack(Repository const& repository, Plan const& plan, RestoreTo const& t
 Status prove(RestoreTo const& to, std::string const& socket) {
     auto const log = to.directory + "/restore.log";
     auto const control = to.binaries + "/pg_ctl";
-    auto const options = fmt::format("-c unix_socket_directories={} -c listen_addresses=", socket);
+    auto const options = fmt::format("-p 5432 -c unix_socket_directories={} -c listen_addresses=", socket);
     auto const started = postgres::run_job(
         {{control, "-D", to.directory, "-w", "-t", "86400", "-l", log, "-o", options, "start"}}, Bound(kRecoveryMost));
     if (!started) {
