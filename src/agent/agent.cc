@@ -84,8 +84,7 @@ struct Agent {
     std::unique_ptr<Certificates> certificates;
     std::unique_ptr<Alerting> alerting;  // none: a witness
     std::unique_ptr<Ending> ending;
-    int signals_seen = 0;
-    int exit_code = 0;
+    int signals_seen = 0, exit_code = 0;
     bool stopping = false;
 };
 
@@ -260,8 +259,7 @@ void Agent::on_refused(NodeId const& by, peer::Refused const& why) {
     }
     if (!membership->duplicate_for(by, runtime::boot_now())) return;
     stop_with(kExitDuplicate,
-              fmt::format("{} says: {} (mend: a directory was copied; give the copy an identity of its own: empty "
-                          "directory, pgkeel join)",
+              fmt::format("{} says: {} (mend: a directory was copied; empty the copy's, then pgkeel join)",
                           membership->name_of(by), why.text));
 }
 
