@@ -39,10 +39,11 @@ bool is_free(std::string const& address, std::uint16_t port) {
 Result<Ports> find_ports() {
     for (int offset = 20000; offset < 30000; offset += 100) {
         auto const port = [&](int usual) { return static_cast<std::uint16_t>(usual + offset); };
-        Ports const ports{port(7432), port(8008), port(5432)};
+        Ports const ports{port(7432), port(8008), port(5432), port(6432)};
         bool const all_free = std::ranges::all_of(kMachines, [&](auto const& machine) {
             return is_free(machine.second, ports.peer) && is_free(machine.second, ports.api) &&
-                   is_free(machine.second, ports.postgres);
+                   is_free(machine.second, ports.postgres) && is_free(machine.second, ports.proxy) &&
+                   is_free(machine.second, ports.proxy + 1) && is_free(machine.second, ports.proxy + 2);
         });
         if (all_free) return ports;
     }
@@ -93,9 +94,10 @@ Result<Nodes> Nodes::plan(runtime::Io& io, std::string const& root) {
 
 Machine& Nodes::machine(std::string const& name) { return *std::ranges::find(machines_, name, &Machine::name); }
 
-std::vector<postgres::Endpoint> Nodes::postgres_endpoints() const {
+std::vector<postgres::Endpoint> Nodes::proxies(bool readers) const {
+    auto const port = static_cast<std::uint16_t>(ports_.proxy + (readers ? 2 : 0));
     std::vector<postgres::Endpoint> out;
-    for (auto const& machine : machines_) out.push_back({machine.address, ports_.postgres});
+    for (auto const& machine : machines_) out.push_back({machine.address, port});
     return out;
 }
 
@@ -129,11 +131,12 @@ runtime::Task<Result<std::string>> Nodes::command(Machine const& machine, std::v
 }
 
 std::vector<std::string> Nodes::own_options(Machine const& machine) const {
-    return {"--name",      machine.name,
-            "--address",   machine.address,
-            "--peer-port", std::to_string(ports_.peer),
-            "--api-port",  std::to_string(ports_.api),
-            "--port",      std::to_string(ports_.postgres)};
+    return {"--name",       machine.name,
+            "--address",    machine.address,
+            "--peer-port",  std::to_string(ports_.peer),
+            "--api-port",   std::to_string(ports_.api),
+            "--port",       std::to_string(ports_.postgres),
+            "--proxy-port", std::to_string(ports_.proxy)};
 }
 
 // `init` and `join` print the whole command for the next node; the token is the word behind --token.

@@ -25,6 +25,7 @@ struct Ports {
     std::uint16_t peer = 0;
     std::uint16_t api = 0;
     std::uint16_t postgres = 0;
+    std::uint16_t proxy = 0;  // the first of three
 };
 
 class Nodes {
@@ -45,7 +46,8 @@ class Nodes {
     // Ends everything: SIGTERM, after 5 s SIGKILL. Blocks.
     void stop_all();
 
-    std::vector<postgres::Endpoint> postgres_endpoints() const;
+    // Every machine's proxy: to the primary, or to the standbys.
+    std::vector<postgres::Endpoint> proxies(bool readers) const;
     // The superuser over the Unix socket.
     postgres::ConnInfo administrator(Machine const& machine) const;
     // Runs this program with one of its commands against the machine's directory; its output.

@@ -16,7 +16,8 @@ constexpr Duration kPatience = 60s;
 
 Shop shop_at(Nodes const& nodes, std::string const& root) {
     Shop shop;
-    shop.nodes = nodes.postgres_endpoints();
+    shop.nodes = nodes.proxies(false);
+    shop.readers = nodes.proxies(true);
     shop.passfile = root + "/shop.pass";
     return shop;
 }
@@ -86,8 +87,8 @@ runtime::Task<Status> Play::open_shop() {
         worker_, [this, &administrator, &password] { return create_shop(administrator, shop_, password); });
     if (!created) co_return created;
     load_.start(options_.writers, options_.readers);
-    watch_.say("demo",
-               fmt::format("the shop is open: {} connections order, {} read", options_.writers, options_.readers));
+    watch_.say("demo", fmt::format("the shop is open: {} connections order, {} read, all through the nodes' proxies",
+                                   options_.writers, options_.readers));
     auto const begin = runtime::boot_now();
     auto served = co_await until("a first order", kPatience, [&] { return load_.acknowledged() > 0; });
     if (!served) co_return served;
@@ -149,17 +150,14 @@ runtime::Task<Status> Play::settle() {
 }
 
 std::string Play::directions() const {
-    std::string hosts, ports;
-    for (auto const& place : shop_.nodes) {
-        hosts += (hosts.empty() ? "" : ",") + place.host;
-        ports += (ports.empty() ? "" : ",") + std::to_string(place.port);
-    }
+    auto const& proxy = shop_.nodes.back();
     return fmt::format(
         "\n  The cluster stays until you press Ctrl-C (everything is ended and removed then).\n"
-        "  primary    psql \"host={0} port={1} dbname={2} user={3} passfile={4} target_session_attrs=read-write\"\n"
-        "  any node   psql \"host={0} port={1} dbname={2} user={3} passfile={4}\"\n"
+        "  primary    psql \"host={0} port={1} dbname={2} user={3} passfile={4}\"    through a proxy: it follows the "
+        "primary\n"
+        "  standbys   psql \"host={0} port={6} dbname={2} user={3} passfile={4}\"\n"
         "  status     pgkeel status --dir {5}\n\n",
-        hosts, ports, shop_.database, shop_.user, shop_.passfile, root_ + "/anna");
+        proxy.host, proxy.port, shop_.database, shop_.user, shop_.passfile, root_ + "/anna", shop_.readers.back().port);
 }
 
 void Play::end() {

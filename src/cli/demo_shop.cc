@@ -52,7 +52,8 @@ Traffic traffic_of(Shop const& shop) {
              {"passfile", shop.passfile},
              {"application_name", "pgkeel-demo"}},
             order,
-            kBestSellers};
+            kBestSellers,
+            shop.readers};
 }
 
 Status create_shop(postgres::ConnInfo const& administrator, Shop const& shop, Secret const& password) {

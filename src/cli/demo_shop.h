@@ -8,7 +8,8 @@ namespace keel::cli::demo {
 
 // How to reach the shop: every node's PostgreSQL, in any order.
 struct Shop {
-    std::vector<postgres::Endpoint> nodes;
+    std::vector<postgres::Endpoint> nodes;    // proxies: their way to the primary ...
+    std::vector<postgres::Endpoint> readers;  // ... and to the standbys
     std::string database = "shop";
     std::string user = "shop";
     std::string passfile;  // libpq's password file

@@ -28,13 +28,15 @@ bool prepare_write(Connection& connection, std::vector<std::string> const& state
 // A server that answers COMMIT with an error and keeps the connection stored nothing. One that warns that it gave up
 // waiting for its standbys committed locally only: that promises nothing.
 Commit commit(Connection& connection) {
-    if (connection.query("COMMIT", Bound(kPatience))) {
+    auto const done = connection.query("COMMIT", Bound(kPatience));
+    if (done) {
         for (auto const& notice : connection.take_notices()) {
             if (notice.find("synchronous replication") != std::string::npos) return Commit::unknown;
         }
         return Commit::acknowledged;
     }
-    return connection.is_open() ? Commit::refused : Commit::unknown;
+    // A proxy that lost the server says so over a connection that stands (SQLSTATE 08007).
+    return connection.is_open() && done.error().code != Code::unavailable ? Commit::refused : Commit::unknown;
 }
 
 }  // namespace
@@ -186,7 +188,8 @@ void Load::enter(std::int64_t number, Commit outcome) {
 
 void Load::keep_reading(int reader) {
     for (auto next = static_cast<std::size_t>(reader); !ending_; ++next) {
-        auto connection = connect(traffic_, traffic_.nodes[next % traffic_.nodes.size()], "any");
+        auto const& places = traffic_.readers.empty() ? traffic_.nodes : traffic_.readers;
+        auto connection = connect(traffic_, places[next % places.size()], "any");
         while (connection && !ending_ && connection->query(traffic_.read, Bound(kPatience))) {
             {
                 auto const now = runtime::boot_now();

@@ -20,10 +20,11 @@ namespace keel::cli {
 
 // What the clients do, and where.
 struct Traffic {
-    std::vector<postgres::Endpoint> nodes;  // every node's PostgreSQL; reader N begins at the Nth
+    std::vector<postgres::Endpoint> nodes;  // every node's PostgreSQL, or its proxy
     postgres::ConnInfo login;               // all of it but host, port and target_session_attrs
     std::function<std::vector<std::string>(std::int64_t number)> write;  // one transaction, without BEGIN and COMMIT
     std::string read;
+    std::vector<postgres::Endpoint> readers = {};  // where to read, when it is elsewhere; reader N begins at the Nth
 };
 
 Result<postgres::Connection> connect(Traffic const& traffic, postgres::Endpoint const& place,

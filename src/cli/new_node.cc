@@ -76,6 +76,8 @@ void add_new_node_options(CLI::App& command, NewNode& node) {
     command.add_option("--user", config.user, "Whom root drops to")->capture_default_str();
     if (config.kind == cluster::Kind::data) {
         command.add_option("--postgres-port,--port", config.postgres.port, "PostgreSQL's port")->capture_default_str();
+        command.add_option("--proxy-port", config.proxy.port, "The proxy's first port; the next two are its others")
+            ->capture_default_str();
         command.add_option("--postgres-bin", config.postgres.bin, "Directory of its programs; else the newest found");
         add_tag_options(command, config.tags);
     }
@@ -88,6 +90,8 @@ Status complete(NewNode& node, std::string const& directory) {
     if (config.bind.empty()) config.bind = config.address;
     if (::geteuid() != 0) config.user = postgres::os_user();
     config.postgres.listen = {config.bind};
+    config.proxy.read_write_port = static_cast<std::uint16_t>(config.proxy.port + 1);
+    config.proxy.read_only_port = static_cast<std::uint16_t>(config.proxy.port + 2);
     if (!node.etcd.empty()) {
         config.store.kind = config::StoreKind::etcd;
         config.store.endpoints.clear();
@@ -146,6 +150,8 @@ Status check_machine(NewNode const& node, NodeId const& id) {
     KEEL_CHECK(check_port(config.bind, config.api_port, "--api-port"));
     if (config.kind != cluster::Kind::data) return {};
     KEEL_CHECK(check_port(config.bind, config.postgres.port, "--postgres-port"));
+    for (std::uint16_t const one : {config.proxy.port, config.proxy.read_write_port, config.proxy.read_only_port})
+        KEEL_CHECK(check_port(config.bind, one, "--proxy-port"));
     auto place = agent::place_of(config, id);
     if (place.binaries.empty())
         return fail(Code::not_found, "there is no PostgreSQL 13 or newer on this machine",
