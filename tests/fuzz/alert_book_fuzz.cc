@@ -9,8 +9,14 @@ std::vector<std::string> seeds() {
     alert::Report report;
     report.has_book = true;
     report.conditions.push_back({"disk", "anna", "anna", alert::Severity::critical, "full"});
-    report.book.alerts.push_back({.rule = "disk", .subject = "anna", .phase = alert::Phase::firing, .text = "full"});
-    report.book.outbox.push_back({1, 5, {{"disk", "anna"}}, {"hook"}});
+    alert::Alert alert;
+    alert.rule = "disk";
+    alert.subject = "anna";
+    alert.phase = alert::Phase::firing;
+    report.book.alerts.push_back(alert);
+    alert::Line line;
+    line.rule = "disk";
+    report.book.outbox.push_back({1, 5, {line}, {"hook"}});
     report.told = report.book.alerts;
     return {alert::encode(report)};
 }
