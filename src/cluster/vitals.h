@@ -11,11 +11,12 @@ namespace keel::cluster {
 
 struct SlotVitals {
     std::string name;
+    std::string type;    // physical or logical
     std::string member;  // name of the member it is for; empty: somebody else's
     bool active = false;
     std::uint64_t retained_bytes = 0;  // WAL that cannot be removed because of it
 };
-BOOST_DESCRIBE_STRUCT(SlotVitals, (), (name, member, active, retained_bytes))
+BOOST_DESCRIBE_STRUCT(SlotVitals, (), (name, type, member, active, retained_bytes))
 
 struct Vitals {
     std::int64_t unix_ms = 0;  // when it was looked at

@@ -36,7 +36,7 @@ SELECT
   extract(epoch FROM clock_timestamp() - p.prepared),
   p.gid,
   (SELECT count(*) FROM pg_prepared_xacts),
-  (SELECT string_agg(concat_ws(' ', slot_name, active, greatest(0, pg_wal_lsn_diff(
+  (SELECT string_agg(concat_ws(' ', slot_name, slot_type, active, greatest(0, pg_wal_lsn_diff(
        CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END, restart_lsn))), ',')
    FROM pg_replication_slots WHERE restart_lsn IS NOT NULL AND NOT temporary)
 FROM (SELECT 1) AS one
@@ -58,12 +58,15 @@ void take_slots(std::string_view text, cluster::Vitals& out) {
         text.remove_prefix(std::min(one.size() + 1, text.size()));
         auto const first = one.find(' ');
         auto const second = one.find(' ', first + 1);
-        if (first == std::string_view::npos || second == std::string_view::npos) continue;
+        auto const third = one.find(' ', second + 1);
+        if (first == std::string_view::npos || second == std::string_view::npos || third == std::string_view::npos)
+            continue;
         cluster::SlotVitals slot;
         slot.name = one.substr(0, first);
         slot.member = slot_owner(slot.name).value;
-        slot.active = one.substr(first + 1, second - first - 1) == "t";
-        slot.retained_bytes = number<std::uint64_t>(one.substr(second + 1));
+        slot.type = one.substr(first + 1, second - first - 1);
+        slot.active = one.substr(second + 1, third - second - 1) == "t";
+        slot.retained_bytes = number<std::uint64_t>(one.substr(third + 1));
         out.slots.push_back(std::move(slot));
     }
 }

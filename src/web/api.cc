@@ -88,9 +88,11 @@ std::optional<HttpResponse> open_answer(Desk const& desk, HttpRequest const& req
                                  {"name", sight.name}};
         return HttpResponse{health->good ? 200 : 503, "application/json", boost::json::serialize(body)};
     }
-    if (request.path == "/metrics")
+    if (request.path == "/metrics") {
+        auto const alerts = desk.alerts ? std::optional(desk.alerts()) : std::nullopt;
         return HttpResponse{200, "text/plain; version=0.0.4; charset=utf-8",
-                            render_metrics(sight, desk.counters(), desk.version)};
+                            render_metrics(sight, desk.counters(), desk.version, alerts ? &*alerts : nullptr)};
+    }
     if (request.path == "/cluster")
         return HttpResponse{200, "application/json", cluster_json(cluster::status_of(sight))};
     if (request.path == "/history") {

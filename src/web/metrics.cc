@@ -1,8 +1,8 @@
 #include "web/metrics.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
+
+#include "web/metrics_text.h"
 
 namespace keel::web {
 
@@ -10,59 +10,6 @@ namespace {
 
 using cluster::Server;
 using cluster::Sight;
-using Labels = std::vector<std::pair<std::string, std::string>>;
-
-std::string escape(std::string_view text) {
-    std::string out;
-    for (char const c : text) {
-        if (c == '\\' || c == '"')
-            out += {'\\', c};
-        else if (c == '\n')
-            out += "\\n";
-        else
-            out += c;
-    }
-    return out;
-}
-
-// One family after the other, each with its HELP and TYPE once.
-class Text {
-  public:
-    void family(char const* name, char const* type, char const* help) {
-        name_ = name;
-        out_ += fmt::format("# HELP {} {}\n# TYPE {} {}\n", name, help, name, type);
-    }
-    template <class Number>
-    void sample(Number value, Labels const& labels = {}) {
-        std::string inside;
-        for (auto const& [key, text] : labels)
-            inside += fmt::format("{}{}=\"{}\"", inside.empty() ? "" : ",", key, escape(text));
-        out_ +=
-            inside.empty() ? fmt::format("{} {}\n", name_, value) : fmt::format("{}{{{}}} {}\n", name_, inside, value);
-    }
-    template <class Number>
-    void gauge(char const* name, char const* help, Number value) {
-        family(name, "gauge", help);
-        sample(value);
-    }
-    void counter(char const* name, char const* help, std::uint64_t value) {
-        family(name, "counter", help);
-        sample(value);
-    }
-    std::string take() { return std::move(out_); }
-
-  private:
-    std::string name_;
-    std::string out_;
-};
-
-int flag(bool value) { return value ? 1 : 0; }
-
-std::string member_name(Sight const& sight, NodeId const& id) {
-    auto const found = sight.record->members.find(id);
-    return found == sight.record->members.end() ? id.value : found->second.name;
-}
-
 void write_node(Text& out, Sight const& sight) {
     bool const leads =
         sight.record && sight.record->leader == sight.self && sight.opinion.lease_deadline > sight.clock.now;
@@ -97,36 +44,6 @@ void write_postgres(Text& out, Sight const& sight) {
                   to_seconds(seen.replay_delay));
 }
 
-// On the leader: each standby's lag by stage. An idle stage has no time of its own and so no sample.
-void write_senders(Text& out, Sight const& sight) {
-    if (sight.seen.server != Server::primary || sight.seen.senders.empty() || !sight.record) return;
-    auto const& senders = sight.seen.senders;
-    auto const each = [&](auto use) {
-        for (auto const& sender : senders) use(sender, member_name(sight, sender.node));
-    };
-    out.family("pgkeel_standby_streaming", "gauge", "1 while the standby streams.");
-    each([&](auto const& s, auto const& name) { out.sample(flag(s.streaming), {{"standby", name}}); });
-    out.family("pgkeel_standby_lag_bytes", "gauge", "WAL that the standby lacks, by stage.");
-    each([&](auto const& s, auto const& name) {
-        auto const behind = [&](Lsn at) {
-            return sight.seen.flush > at ? sight.seen.flush.value - at.value : std::uint64_t{0};
-        };
-        out.sample(behind(s.sent), {{"standby", name}, {"stage", "sent"}});
-        out.sample(behind(s.write), {{"standby", name}, {"stage", "write"}});
-        out.sample(behind(s.flush), {{"standby", name}, {"stage", "flush"}});
-        out.sample(behind(s.replay), {{"standby", name}, {"stage", "replay"}});
-    });
-    out.family("pgkeel_standby_lag_seconds", "gauge", "Time by which the standby is behind, by stage.");
-    each([&](auto const& s, auto const& name) {
-        auto const stage = [&](char const* what, Duration lag) {
-            if (lag >= Duration{}) out.sample(to_seconds(lag), {{"standby", name}, {"stage", what}});
-        };
-        stage("write", s.write_lag);
-        stage("flush", s.flush_lag);
-        stage("replay", s.replay_lag);
-    });
-}
-
 void write_record(Text& out, Sight const& sight) {
     if (!sight.record) return;
     auto const& record = *sight.record;
@@ -150,7 +67,8 @@ void write_record(Text& out, Sight const& sight) {
 
 }  // namespace
 
-std::string render_metrics(cluster::Sight const& sight, Counters const& counters, std::string const& version) {
+std::string render_metrics(cluster::Sight const& sight, Counters const& counters, std::string const& version,
+                           alert::Listing const* alerts) {
     Text out;
     out.gauge("pgkeel_up", "1: the agent answers.", 1);
     out.family("pgkeel_info", "gauge", "Who this is.");
@@ -161,6 +79,9 @@ std::string render_metrics(cluster::Sight const& sight, Counters const& counters
     write_postgres(out, sight);
     write_record(out, sight);
     write_senders(out, sight);
+    write_vitals(out, sight);
+    write_cluster(out, sight);
+    if (alerts != nullptr) write_alerts(out, *alerts);
     out.counter("pgkeel_elections_total", "Epochs that this node saw begin.", counters.elections);
     out.counter("pgkeel_promotions_total", "Promotions of this node.", counters.promotions);
     out.counter("pgkeel_fenced_total", "Times that the fence killed this node's server.", counters.fenced);

@@ -8,6 +8,8 @@
 
 namespace keel::web {
 
-std::string render_metrics(cluster::Sight const& sight, Counters const& counters, std::string const& version);
+// `alerts`: none on a witness.
+std::string render_metrics(cluster::Sight const& sight, Counters const& counters, std::string const& version,
+                           alert::Listing const* alerts = nullptr);
 
 }  // namespace keel::web

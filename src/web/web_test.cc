@@ -148,6 +148,25 @@ TEST(Metrics, labels_are_escaped_and_an_idle_stage_has_no_lag_in_seconds) {
     EXPECT_THAT(render_metrics(standby("b"), {}, "0.1.0"), HasSubstr("pgkeel_leader 0\n"));
 }
 
+TEST(Metrics, a_stage_that_has_all_lags_by_nothing_whatever_was_measured_last) {
+    auto sight = leader();
+    auto& sender = sight.seen.senders.at(0);
+    sender.write = sender.flush = sight.seen.flush;
+    sender.write_lag = 3s;
+    sender.flush_lag = 5s;
+    auto const lags = render_metrics(sight, {}, "0.1.0");
+    EXPECT_THAT(lags, HasSubstr("stage=\"write\"} 0\n"));
+    EXPECT_THAT(lags, HasSubstr("pgkeel_standby_caught_up{standby=\"bela \\\"the\\\\first\\\"\"} 0\n"));
+    sender.write = sender.flush = sender.replay = Lsn{};
+    sender.replay_lag = 9s;
+    auto const parts = render_metrics(sight, {}, "0.1.0");
+    EXPECT_THAT(parts, HasSubstr("part=\"network\"} 3\n"));
+    EXPECT_THAT(parts, HasSubstr("part=\"flush\"} 2\n"));
+    EXPECT_THAT(parts, HasSubstr("part=\"apply\"} 4\n"));
+    sender.write = sender.flush = sender.replay = sight.seen.flush;
+    EXPECT_THAT(render_metrics(sight, {}, "0.1.0"), HasSubstr("stage=\"replay\"} 0\n"));
+}
+
 TEST(Token, reads_what_it_writes_and_never_repeats_what_it_refuses) {
     TokenText const token{std::string(64, 'a'), Secret(std::string(48, '7'))};
     auto const back = parse_token(to_text(token) + "\n");
