@@ -3,7 +3,10 @@
 .NOTPARALLEL:
 JOBS ?= $(shell nproc)
 SEEDS ?= 100000
-MINUTES ?= 1
+MINUTES ?=
+ROWS ?=
+MODE ?=
+SEED ?=
 ARGS ?=
 
 help:  ## this list
@@ -48,11 +51,23 @@ tsan: deps  ## unit tests under ThreadSanitizer
 	@tools/check --preset tsan --seeds 100 build unit
 
 fuzz: deps  ## fuzz every parser of foreign bytes: MINUTES=1 for all of them together
-	@tools/fuzz --minutes $(MINUTES)
+	@tools/fuzz --minutes $(or $(MINUTES),1)
 
 bench: deps  ## the figures: outage, memory, rejoin (minutes; prints its conditions)
 	@tools/build release pgkeel
 	@/usr/bin/python3 tests/bench/bench.py --binary build/release/pgkeel $(ARGS)
+
+chaos: deps  ## the failure matrix on real nodes (root): ROWS=6,9 MODE=async; SEED=7 MINUTES=10: random faults
+	@tools/build dev pgkeel
+	@tools/ext
+	@/usr/bin/python3 tests/chaos/chaos.py $(if $(ROWS),--rows $(ROWS)) $(if $(MODE),--mode $(MODE)) \
+		$(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) $(ARGS)
+
+bench-failover: deps  ## the matrix's outages, median and worst of 20 (root, hours): ROWS=1,6 MODE=async ARGS="--repeat 5"
+	@tools/build release pgkeel
+	@tools/ext
+	@/usr/bin/python3 tests/bench/failover.py --binary build/release/pgkeel $(if $(ROWS),--rows $(ROWS)) \
+		$(if $(MODE),--mode $(MODE)) $(ARGS)
 
 bench-ext: deps  ## what the extension costs a transaction (minutes)
 	@tools/ext
@@ -67,4 +82,4 @@ lint: deps  ## clang-tidy over src/; ARGS=<path> for one folder
 clean:  ## remove every build
 	rm -rf build
 
-.PHONY: help deps demo build release ext install check unit model sim asan tsan fuzz bench bench-ext format lint clean
+.PHONY: help deps demo build release ext install check unit model sim asan tsan fuzz bench chaos bench-failover bench-ext format lint clean

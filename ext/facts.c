@@ -57,7 +57,7 @@ static void read_names(struct pgkeel_gate_sender *senders, uint32 used) {
         for (uint32 s = 0; session != NULL && s < used; ++s) {
             if ((uint32)session->backendStatus.st_procpid == senders[s].pid &&
                 session->backendStatus.st_appname != NULL) {
-                strlcpy(senders[s].name, session->backendStatus.st_appname, sizeof(senders[s].name));
+                snprintf(senders[s].name, sizeof(senders[s].name), "%s", session->backendStatus.st_appname);
             }
         }
     }
@@ -109,8 +109,8 @@ static void register_worker(char const *library, char const *what, char const *f
     worker.bgw_flags = BGWORKER_SHMEM_ACCESS;
     worker.bgw_start_time = BgWorkerStart_ConsistentState;
     worker.bgw_restart_time = 1;
-    strlcpy(worker.bgw_library_name, library, sizeof(worker.bgw_library_name));
-    strlcpy(worker.bgw_function_name, function, sizeof(worker.bgw_function_name));
+    snprintf(worker.bgw_library_name, sizeof(worker.bgw_library_name), "%s", library);
+    snprintf(worker.bgw_function_name, sizeof(worker.bgw_function_name), "%s", function);
     snprintf(worker.bgw_name, BGW_MAXLEN, "pgkeel %s", what);
     snprintf(worker.bgw_type, BGW_MAXLEN, "pgkeel %s", what);
     RegisterBackgroundWorker(&worker);

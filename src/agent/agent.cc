@@ -13,6 +13,7 @@
 #include "agent/store_choice.h"
 #include "peer/channel.h"
 #include "postgres/gate.h"
+#include "postgres/process.h"
 #include "postgres/server.h"
 #include "runtime/blocking.h"
 #include "runtime/child.h"
@@ -138,6 +139,7 @@ Status Agent::build_server() {
     if (!prepared.place) return {};
     KEEL_TRY(gate, postgres::Gate::open(config.directory));
     server = std::make_unique<postgres::Server>(*prepared.place);
+    server->begin_probes(*gate);
     Supervisor::Callbacks callbacks;
     callbacks.on_observation = [this](cluster::Observation const& seen) { driver->observe(seen); };
     callbacks.on_done = [this](cluster::CommandDone const& done) { driver->command_done(done); };
@@ -164,6 +166,7 @@ void Agent::build_driver() {
     hands.supervisor = supervisor.get();
     hands.deadline = &deadline;
     hands.gate = gate ? &*gate : nullptr;
+    hands.fences_itself = [this] { return server && server->fence(*gate) == "full"; };
     hands.persist = [this](Epoch floor, std::function<void(Status)> done) {
         scope.spawn("persist", [this, floor, done = std::move(done)]() -> Task<void> {
             done(co_await runtime::run_blocking(disk, [this, floor] { return write_floor(config.directory, floor); }));
@@ -226,6 +229,7 @@ Status Agent::apply_settings() {
     if (auto const& record = learnt ? learnt : prepared.known) {
         for (auto const& [id, unused] : record->members) settings.members.insert(id);
         settings.cluster = record->settings.postgres;
+        settings.disk = {std::chrono::milliseconds(record->settings.disk_stall_ms), record->settings.disk_ballast};
         auto const own = record->members.find(prepared.identity.node);
         if (own != record->members.end()) settings.delayed_s = own->second.tags.delayed_s;
     }
@@ -252,17 +256,7 @@ void Agent::on_refused(NodeId const& by, peer::Refused const& why) {
 
 Result<std::string> Agent::reload() {
     KEEL_TRY(auto next, load_config(config.directory));
-    std::string later;
-    auto const needs_restart = [&](bool changed, char const* key) {
-        if (changed) later += std::string(later.empty() ? "" : ", ") + key;
-    };
-    needs_restart(next.address != config.address, "address");
-    needs_restart(next.peer_port != config.peer_port, "peer_port");
-    needs_restart(next.api_port != config.api_port, "api_port");
-    needs_restart(next.postgres.port != config.postgres.port, "postgres.port");
-    needs_restart(next.postgres.listen != config.postgres.listen, "postgres.listen");
-    needs_restart(next.postgres.bin != config.postgres.bin, "postgres.bin");
-    needs_restart(next.store.kind != config.store.kind || next.store.endpoints != config.store.endpoints, "store");
+    auto const later = keys_for_restart(config, next);
     auto const before = config.postgres;
     config.postgres.parameters = next.postgres.parameters;
     config.postgres.clone_rate_kbytes_max = next.postgres.clone_rate_kbytes_max;
@@ -338,7 +332,7 @@ Task<void> Agent::end(int code) {
         ending = std::make_unique<Ending>(*desk, *driver, *supervisor, *server, code != 0 && code != kExitLeft);
         // A directory of another cluster, and a failed disk, are left alone but for the fence.
         co_await end_server(*ending);
-        if (!server->postmaster_pid()) deadline.disarm();
+        if (postgres::server_processes(server->place().data()).empty()) deadline.disarm();
     }
     if (http) co_await http->close();
     co_await scope.close();
@@ -371,8 +365,7 @@ int Agent::run() {
 
 int refuse(Error const& error) {
     log::error("agent", "{}", to_string(error));
-    bool const may_pass = error.code == Code::unavailable || error.code == Code::exhausted;
-    return may_pass ? 1 : kExitRefused;
+    return error.code == Code::unavailable || error.code == Code::exhausted ? 1 : kExitRefused;
 }
 
 }  // namespace

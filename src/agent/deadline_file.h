@@ -1,11 +1,11 @@
-// The few words that the agent and the guardian share: until when PostgreSQL may run as a primary. In shared memory, so
-// that a stalled disk can neither delay a renewal nor a kill.
+// The few words that the agent, the guardian and the root of the tree share: until when PostgreSQL may run as a
+// primary, and signs of life. In shared memory, so that a stalled disk can neither delay a renewal nor a kill.
 #pragma once
 
 #include <sys/types.h>
 
 #include <cstdint>
-#include <memory>
+#include <optional>
 #include <string>
 
 #include "base/result.h"
@@ -20,13 +20,18 @@ struct DeadlineView {
     std::uint64_t postmaster_start = 0;  // proc(5) stat field 22; with the pid it names a process for ever
     Instant heartbeat;                   // of the agent
     std::uint64_t incarnation = 0;       // of the agent that wrote last
+    pid_t guardian = 0;                  // the one on duty
+    std::uint64_t guardian_beats = 0;    // counts up while a guardian is awake
+    bool real_time = false;              // what that guardian got from the kernel
+    bool in_memory = false;
 };
 
 class DeadlineFile {
   public:
-    // In /dev/shm, named by device and inode of the node's directory (a copied directory is another one); in
-    // <directory>/state where there is no /dev/shm. Words of an earlier boot count as disarmed.
+    // Words of an earlier boot count as disarmed.
     static Result<DeadlineFile> open(std::string const& directory);
+    // A look by somebody who is not the words' owner (the root of the tree, as root): nothing is created or mapped.
+    static std::optional<DeadlineView> peek(std::string const& directory);
     // For the end of a node whose agent and guardian have ended in order; shared memory would keep it until the next
     // boot.
     static void remove(std::string const& directory);
@@ -34,12 +39,16 @@ class DeadlineFile {
     DeadlineFile& operator=(DeadlineFile&&) noexcept;
     ~DeadlineFile();
 
+    // None of these blocks or takes memory.
     DeadlineView view() const;
-    // By the agent only; none of these blocks.
+    // By the agent only.
     void arm(Instant deadline);
     void disarm();
     void server(pid_t postmaster, std::uint64_t start);
     void heartbeat(Instant now, std::uint64_t incarnation);
+    // By the guardian only.
+    void go_on_duty(pid_t self, bool real_time, bool in_memory);
+    void beat();
 
     struct Words;
 

@@ -54,6 +54,7 @@ cluster::Sight Desk::look() const {
     sight.store_trouble = parts_.store->trouble();
     sight.fence = parts_.fence();
     if (parts_.supervisor != nullptr) {
+        sight.guardian = parts_.driver->guardian();
         sight.activity = parts_.supervisor->activity();
         sight.pending_restart = parts_.supervisor->pending_restart();
     }
@@ -135,6 +136,12 @@ Task<std::vector<Finding>> Desk::doctor() {
                    trouble.empty() ? "" : "bring a majority of the voters up"});
     auto const sight = look();
     if (!sight.seen.problem.empty()) out.push_back({false, "local PostgreSQL", sight.seen.problem, {}});
+    if (!sight.guardian.empty()) out.push_back({sight.guardian.starts_with("on duty"), "guardian", sight.guardian, {}});
+    if (!sight.seen.disk_text.empty())
+        out.push_back({false, "disk of the WAL", sight.seen.disk_text,
+                       sight.seen.disk == cluster::Disk::useless
+                           ? "mend the disk, or make room on it; the node goes on by itself"
+                           : "make room on it: at 95 % this node gives up the lead, if another can take over"});
     for (auto const& parameter : sight.pending_restart)
         out.push_back({false, "parameter " + parameter, "waits for a restart of PostgreSQL", "pgkeel restart"});
     if (sight.record) {

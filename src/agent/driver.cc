@@ -36,6 +36,7 @@ cluster::Timing Driver::timing() const {
 void Driver::tick() {
     auto const clock = clock_now();
     hands_.deadline->heartbeat(clock.now, identity_.incarnation);
+    guardian_pulse_.look(hands_.deadline->view().guardian_beats, clock.now);
     step(node_.tick(clock));
 }
 
@@ -48,14 +49,22 @@ void Driver::receive(NodeId const& from, std::string_view body) {
     step(node_.receive(clock_now(), from, *message));
 }
 
-void Driver::observe(cluster::Observation const& seen) { step(node_.observe(clock_now(), seen)); }
+// A guardian that is killed or hung is replaced within two seconds, which costs no leader its office.
+cluster::Observation Driver::with_guard(cluster::Observation seen) const {
+    seen.unguarded = guardian_pulse_.silent() > 3s && !(hands_.fences_itself && hands_.fences_itself());
+    return seen;
+}
+
+void Driver::observe(cluster::Observation const& seen) { step(node_.observe(clock_now(), with_guard(seen))); }
 
 void Driver::command_done(cluster::CommandDone const& done) {
     if (running_ && running_->id == done.id) {
         story_.command_ended(runtime::boot_now(), running_->verb, done.ok);
         running_.reset();
     }
-    step(node_.command_done(clock_now(), done));
+    auto marked = done;
+    marked.seen = with_guard(done.seen);
+    step(node_.command_done(clock_now(), marked));
 }
 
 void Driver::learn(cluster::Record const& record) {

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "agent/deadline_file.h"
+#include "agent/guard.h"
 #include "agent/story.h"
 #include "agent/supervisor.h"
 #include "cluster/node.h"
@@ -26,6 +27,8 @@ class Driver {
         Supervisor* supervisor = nullptr;  // none: a witness
         DeadlineFile* deadline = nullptr;
         postgres::Gate* gate = nullptr;  // none: a witness
+        // The running server refuses commits by itself when the lease is over (F1).
+        std::function<bool()> fences_itself;
         // Writes the floor on another thread; `done` comes back on this one.
         std::function<void(Epoch, std::function<void(Status)> done)> persist;
         // A newer record: before the machine's effects that follow from it.
@@ -52,6 +55,8 @@ class Driver {
     Story const& story() const { return story_; }
     cluster::Timing timing() const;
     bool command_runs() const { return running_.has_value(); }
+    // What status says of the guardian.
+    std::string guardian() const { return guardian_text(hands_.deadline->view(), guardian_pulse_.silent()); }
 
   private:
     struct Running {
@@ -68,6 +73,7 @@ class Driver {
     void carry_out(cluster::Arm const& arm);
     void carry_out(cluster::Command command);
     void answered(cluster::StoreAnswer const& answer);
+    cluster::Observation with_guard(cluster::Observation seen) const;
     void notice_record();
     void keep_gate();
     void shut_gate();
@@ -80,6 +86,7 @@ class Driver {
     cluster::Node node_;
     std::deque<cluster::Effect> effects_;
     std::pair<pid_t, std::uint64_t> postmaster_;
+    Pulse guardian_pulse_;
     bool persisting_ = false;
     bool held_down_ = false;
     bool stopped_ = false;

@@ -1,19 +1,18 @@
 #include "agent/guardian.h"
 
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
-#include <algorithm>
-
 #include "agent/deadline_file.h"
+#include "agent/guard.h"
 #include "agent/privileges.h"
+#include "postgres/place.h"
 #include "postgres/process.h"
-#include "postgres/server.h"
 #include "runtime/clock.h"
 #include "runtime/log.h"
 
@@ -25,17 +24,31 @@ namespace log = runtime::log;
 
 volatile sig_atomic_t asked_to_end = 0;
 
-// A server that is not armed yet is armed at least this long before its deadline.
-constexpr Duration kLookAgain = 250ms;
+// Pages that cannot be locked are used so often that the kernel does not take them for idle.
+constexpr int kRehearseEvery = 20;
 
-// Whatever is refused to an ordinary user is done without.
-void prefer_this_process() {
+struct Gained {
+    bool real_time = false;
+    bool in_memory = false;
+};
+
+// Whatever is refused to an ordinary user is done without, and said in status.
+Gained prefer_this_process() {
+    Gained out;
     rlimit const unlimited{RLIM_INFINITY, RLIM_INFINITY};
     // Under a limit, locking what is yet to come would make it fail.
     int const future = ::setrlimit(RLIMIT_MEMLOCK, &unlimited) == 0 ? MCL_FUTURE : 0;
-    if (::mlockall(MCL_CURRENT | future | MCL_ONFAULT) != 0) ::munlockall();
+    out.in_memory = ::mlockall(MCL_CURRENT | future | MCL_ONFAULT) == 0;
+    if (!out.in_memory) ::munlockall();
     sched_param const priority{.sched_priority = 10};
-    if (::sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &priority) != 0) ::setpriority(PRIO_PROCESS, 0, -20);
+    out.real_time = ::sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &priority) == 0;
+    if (!out.real_time) ::setpriority(PRIO_PROCESS, 0, -20);
+    // The last that the kernel may take for its memory.
+    if (int const score = ::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC); score >= 0) {
+        (void)!::write(score, "-1000", 5);
+        ::close(score);
+    }
+    return out;
 }
 
 void catch_signals() {
@@ -52,46 +65,65 @@ void sleep(Duration span) {
     ::clock_nanosleep(CLOCK_BOOTTIME, 0, &wait, nullptr);  // a signal ends it early
 }
 
-// True when a server runs that the words mean: a standby started since is another process and is left alone.
-bool meant_server_runs(DeadlineView const& view, std::string const& data) {
-    auto const processes = postgres::server_processes(data);
-    if (processes.empty()) return false;
-    auto const postmaster = postgres::find_postmaster(data);
-    bool const another = postmaster && view.postmaster != 0 &&
-                         (postmaster->pid != view.postmaster || postmaster->start_ticks != view.postmaster_start);
-    return !another;
-}
-
+// Up to the end of a kill it takes no memory, holds no lock, and touches no disk but for the name of a postmaster,
+// which it needs only when the one that it knows is gone.
 struct Watch {
     DeadlineFile words;
-    postgres::Server server;
+    std::string data;
     pid_t parent;
-    bool killed = false;
+    Gained gained;
+    int looks = 0;
 
-    void strike(DeadlineView const& view) {
-        log::error("guardian",
-                   "the deadline passed {} ms ago and the agent (last sign {} ms ago) did not renew it: PostgreSQL is "
-                   "killed",
-                   to_ms(runtime::boot_now() - view.deadline), to_ms(runtime::boot_now() - view.heartbeat));
-        auto const status = server.kill();
-        killed = status.has_value();
-        if (!status) log::error("guardian", "{}", to_string(status.error()));
+    Servers look_for_servers(DeadlineView const& view) const {
+        struct Found {
+            pid_t pid;
+            std::uint64_t start;
+            bool any = false;
+            bool meant = false;
+        } found{view.postmaster, view.postmaster_start};
+        auto const note = [](void* context, postgres::ServerProcess const& one) {
+            auto& into = *static_cast<Found*>(context);
+            into.any = true;
+            into.meant = into.meant || (one.pid == into.pid && one.start_ticks == into.start);
+        };
+        postgres::each_server_process(data, note, &found);
+        auto const owner = found.any && !found.meant ? postgres::find_postmaster(data) : std::nullopt;
+        return judge_servers(view, found.any, found.meant, owner);
     }
 
-    // How long there is nothing to do; negative: the guardian's work is over.
-    Duration look(std::uint64_t first_incarnation) {
-        auto const view = words.view();
-        auto const now = runtime::boot_now();
+    void strike(DeadlineView const& view) {
+        auto const begun = runtime::boot_now();
+        postgres::EndServer how;
+        how.postmaster = {.pid = view.postmaster, .start_ticks = view.postmaster_start};
+        how.limit = 2s;
+        how.context = &words;
+        how.each_round = [](void* context) { static_cast<DeadlineFile*>(context)->beat(); };
+        auto const left = postgres::end_server(data, how);
+        auto const ended = runtime::boot_now();
+        // Only now: a log may lie on a disk that stalls.
+        log::error("guardian",
+                   "the agent (last sign {} ms before) did not renew the deadline: PostgreSQL was killed, begun {:.1f} "
+                   "ms after the deadline, {} after {:.1f} ms",
+                   to_ms(begun - view.heartbeat), to_seconds(begun - view.deadline) * 1000,
+                   left == 0 ? std::string("all gone") : std::to_string(left) + " processes blocked in the kernel",
+                   to_seconds(ended - view.deadline) * 1000);
+    }
+
+    GuardStep look() {
         bool const orphaned = ::getppid() != parent;
-        if (orphaned && view.incarnation != first_incarnation) return Duration{-1};  // another tree took over
-        if ((asked_to_end != 0 || orphaned) && !view.armed) return Duration{-1};
-        if (!view.armed) return kLookAgain;
-        if (now < view.deadline) return std::clamp<Duration>(view.deadline - now, 1ms, kLookAgain);
-        if (meant_server_runs(view, server.place().data()))
-            strike(view);
-        else if (asked_to_end != 0 || orphaned)
-            return Duration{-1};
-        return 10ms;
+        auto view = words.view();
+        // An agent that finds words of an earlier boot clears them, and this with them.
+        if (!orphaned && view.guardian != ::getpid()) words.go_on_duty(::getpid(), gained.real_time, gained.in_memory);
+        Surroundings around{runtime::boot_now(), Servers::unknown, asked_to_end != 0, orphaned,
+                            view.guardian != ::getpid()};
+        if (!around.relieved || !orphaned) words.beat();
+        if (!gained.in_memory && ++looks % kRehearseEvery == 0) postgres::rehearse_end(data);
+        auto decision = decide(view, around);
+        if (decision.act != Act::look) return decision;
+        around.servers = look_for_servers(view);
+        decision = decide(view, around);
+        if (decision.act == Act::strike) strike(view);
+        return decision;
     }
 };
 
@@ -100,7 +132,7 @@ struct Watch {
 int run_guardian(config::NodeConfig const& config) {
     pid_t const parent = ::getppid();
     catch_signals();
-    prefer_this_process();
+    auto const gained = prefer_this_process();
     if (auto const status = become_user(config.user); !status) {
         log::error("guardian", "{}", to_string(status.error()));
         return 1;
@@ -112,15 +144,12 @@ int run_guardian(config::NodeConfig const& config) {
     }
     postgres::Place place;
     place.directory = config.directory;
-    auto const incarnation = words->view().incarnation;
-    Watch watch{std::move(*words), postgres::Server(std::move(place)), parent};
-    // The agent that starts beside us has an incarnation of its own.
-    std::uint64_t known = incarnation;
+    Watch watch{std::move(*words), place.data(), parent, gained};
+    postgres::rehearse_end(watch.data);
     for (;;) {
-        if (::getppid() == parent) known = watch.words.view().incarnation;
-        auto const idle = watch.look(known);
-        if (idle < Duration::zero()) return 0;
-        sleep(idle);
+        auto const next = watch.look();
+        if (next.act == Act::end) return 0;
+        if (next.span > Duration{0}) sleep(next.span);
     }
 }
 

@@ -110,6 +110,21 @@ std::string listen_address(config::NodeConfig const& config) {
     return is_ip(config.address) ? config.address : std::string("0.0.0.0");
 }
 
+std::string keys_for_restart(config::NodeConfig const& now, config::NodeConfig const& next) {
+    std::string out;
+    auto const add = [&](bool changed, char const* key) {
+        if (changed) out += std::string(out.empty() ? "" : ", ") + key;
+    };
+    add(next.address != now.address, "address");
+    add(next.peer_port != now.peer_port, "peer_port");
+    add(next.api_port != now.api_port, "api_port");
+    add(next.postgres.port != now.postgres.port, "postgres.port");
+    add(next.postgres.listen != now.postgres.listen, "postgres.listen");
+    add(next.postgres.bin != now.postgres.bin, "postgres.bin");
+    add(next.store.kind != now.store.kind || next.store.endpoints != now.store.endpoints, "store");
+    return out;
+}
+
 Result<Prepared> prepare(config::NodeConfig const& config) {
     auto const& directory = config.directory;
     KEEL_TRY(auto identity, read_identity(directory));

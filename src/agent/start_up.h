@@ -30,6 +30,10 @@ struct Prepared {
     std::optional<postgres::Place> place;  // none: a witness
     runtime::FileLock lock;
 };
+
+// The keys of node.toml that differ and take effect when the node is started again: "address, store"; empty: none.
+std::string keys_for_restart(config::NodeConfig const& now, config::NodeConfig const& next);
+
 // Reads and checks everything that is on this machine. Changes nothing but the modes of the node's own directories.
 Result<Prepared> prepare(config::NodeConfig const& config);
 

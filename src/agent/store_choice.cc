@@ -73,6 +73,7 @@ Result<ChosenStore> open_etcd(config::NodeConfig const& config, std::optional<cl
     options.key_file = config.store.key_file;
     options.user = config.store.user;
     options.password = std::move(password);
+    options.known_revision = known->revision;
     KEEL_TRY(auto etcd, consensus::Etcd::open(std::move(options), [io = parts.io](std::function<void()> run) {
                  runtime::asio::post(*io, std::move(run));
              }));

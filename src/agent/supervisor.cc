@@ -45,20 +45,18 @@ struct Supervisor::State : std::enable_shared_from_this<Supervisor::State> {
     // ---- looking ----
     struct Look {
         cluster::Observation seen;
-        pid_t postmaster = 0;
-        std::uint64_t start = 0;
+        std::optional<postgres::ServerProcess> postmaster;
     };
 
-    Look with_postmaster(cluster::Observation seen) {
-        Look out{std::move(seen), server.postmaster_pid().value_or(0)};
-        if (out.postmaster != 0) out.start = runtime::process_start_ticks(out.postmaster).value_or(0);
-        return out;
-    }
-
     Task<void> look_for_ever() {
+        std::optional<postgres::ServerProcess> known;
         for (;;) {
             auto const begun = commands_done;
-            auto look = co_await runtime::run_blocking(watcher, [this] { return with_postmaster(server.observe()); });
+            auto look = co_await runtime::run_blocking(watcher, [this, &known] {
+                auto seen = server.observe();
+                return Look{std::move(seen), server.postmaster(known)};
+            });
+            known = look.postmaster;
             if (begun != commands_done) continue;  // older than what a command told
             attend(look);
             last = look.seen;
@@ -68,12 +66,13 @@ struct Supervisor::State : std::enable_shared_from_this<Supervisor::State> {
     }
 
     void attend(Look const& look) {
-        if (look.postmaster == watched && look.start == watched_start) return;
-        watched = look.postmaster;
-        watched_start = look.start;
-        callbacks.on_postmaster(look.postmaster, look.start);
-        if (look.postmaster == 0) return;
-        scope.spawn("postmaster", [this, pid = look.postmaster] { return wait_for_death(pid); });
+        auto const found = look.postmaster.value_or(postgres::ServerProcess{});
+        if (found.pid == watched && found.start_ticks == watched_start) return;
+        watched = found.pid;
+        watched_start = found.start_ticks;
+        callbacks.on_postmaster(watched, watched_start);
+        if (watched == 0) return;
+        scope.spawn("postmaster", [this, pid = watched] { return wait_for_death(pid); });
     }
 
     Task<void> wait_for_death(pid_t pid) {
@@ -98,7 +97,7 @@ struct Supervisor::State : std::enable_shared_from_this<Supervisor::State> {
         auto done = co_await runtime::run_blocking(kill ? killer : worker, [this, order, &after] {
             if (order->overtaken) return cluster::CommandDone{order->command.id, false, "overtaken by a kill", {}};
             auto out = server.run(order->command, order->peers, [this](auto const& progress) { tell(progress); });
-            after = with_postmaster(out.seen);
+            after = {out.seen, server.postmaster({})};
             return out;
         });
         report(command, done, runtime::boot_now() - begun);

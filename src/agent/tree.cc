@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "agent/deadline_file.h"
+#include "agent/guard.h"
 #include "agent/privileges.h"
 #include "agent/start_up.h"
 #include "postgres/gate.h"
@@ -28,6 +29,13 @@ using runtime::Task;
 constexpr Duration kBackOffFirst = 50ms;
 constexpr Duration kBackOffMost = 5s;
 constexpr Duration kHealthyAfter = 10s;
+// While no guardian is awake the fence has one layer less.
+constexpr Duration kGuardianBackOffMost = 500ms;
+constexpr Duration kLookEvery = 100ms;
+// A start from a cold disk takes its time.
+constexpr Duration kGuardianStartsWithin = 15s;
+// Well above the longest lease: its server has been killed by then, and nothing is left that it could lead on.
+constexpr Duration kAgentSilentMost = 20s;
 
 // sd_notify(3): one datagram to the socket that systemd named.
 void notify_systemd(char const* state) {
@@ -70,6 +78,7 @@ class Tree {
             KEEL_TRY(account_, find_account(config_.user));
         }
         scope_.supervise("signals", [this] { return heed_signals(); });
+        scope_.supervise("pulses", [this] { return feel_pulses(); });
         scope_.spawn("guardian", [this] { return keep_guardian(); });
         scope_.spawn("agent", [this] { return keep_agent(); });
         notify_systemd("READY=1\n");
@@ -108,6 +117,8 @@ class Tree {
             // A tree that was killed leaves no agent behind: the next tree's adopts the server.
             spec.signal_at_parent_death = SIGKILL;
             auto const begun = runtime::boot_now();
+            agent_pulse_ = {};
+            agent_begun_ = begun;
             auto const exit = co_await live(std::move(spec), agent_);
             if (ended_for_good(exit)) break;
             pause = runtime::boot_now() - begun > kHealthyAfter ? kBackOffFirst : pause;
@@ -131,21 +142,64 @@ class Tree {
         return lasting || (ending_ && exit->signal == 0);
     }
 
+    // Until the agent has ended, and then on while the server may be a primary.
     Task<void> keep_guardian() {
         Duration pause = kBackOffFirst;
-        while (!ending_ || !agent_ended_) {
+        for (;;) {
             auto const begun = runtime::boot_now();
+            guardian_pulse_ = {};
+            guardian_begun_ = begun;
+            guardian_killed_ = false;
             // As root: it needs a real-time priority first, and drops to the user by itself.
             auto const exit = co_await live(spec_of(kGuardianCommand), guardian_);
-            if (ending_) break;
+            if (agent_ended_ && (!exit || exit->ok() || !armed())) break;
             pause = runtime::boot_now() - begun > kHealthyAfter ? kBackOffFirst : pause;
             log::warning("tree", "the guardian has ended ({}); again in {} ms",
                          exit ? runtime::to_string(*exit) : to_string(exit.error()), to_ms(pause));
             co_await runtime::sleep_for(pause);
-            pause = std::min(pause * 2, kBackOffMost);
+            pause = std::min(pause * 2, kGuardianBackOffMost);
         }
         guardian_ended_ = true;
         end_if_alone();
+    }
+
+    bool armed() const {
+        auto const words = DeadlineFile::peek(config_.directory);
+        return words && words->armed;
+    }
+
+    // A process that hangs is worth less than one that died: that one is started again.
+    Task<void> feel_pulses() {
+        for (;;) {
+            co_await runtime::sleep_for(kLookEvery);
+            auto const words = DeadlineFile::peek(config_.directory).value_or(DeadlineView{});
+            auto const now = runtime::boot_now();
+            if (guardian_) feel_guardian(words, now);
+            if (agent_) feel_agent(words, now);
+        }
+    }
+
+    void feel_guardian(DeadlineView const& words, Instant now) {
+        bool const on_duty = words.guardian == guardian_->pid();
+        auto const silent = guardian_pulse_.look(words.guardian_beats, now);
+        if (on_duty && agent_ended_) (void)guardian_->signal(SIGTERM);  // one that was started since
+        bool const may_be_starting = !on_duty && now - guardian_begun_ < kGuardianStartsWithin;
+        if (silent < kGuardSilentMost || may_be_starting || guardian_killed_) return;
+        guardian_killed_ = true;
+        (void)guardian_->signal(SIGKILL);
+        log::error("tree", "the guardian hangs: no sign of it for {} ms; it is killed and started again",
+                   to_ms(silent));
+    }
+
+    // One that has not begun to write yet may wait for a disk.
+    void feel_agent(DeadlineView const& words, Instant now) {
+        auto const silent =
+            agent_pulse_.look(static_cast<std::uint64_t>(words.heartbeat.time_since_epoch().count()), now);
+        if (words.heartbeat < agent_begun_ || silent < kAgentSilentMost) return;
+        agent_pulse_ = {};
+        log::error("tree", "the agent hangs: no sign of it for {} s; it is killed and started again",
+                   to_ms(silent) / 1000);
+        (void)agent_->signal(SIGKILL);
     }
 
     Task<void> heed_signals() {
@@ -170,6 +224,9 @@ class Tree {
     runtime::Scope scope_;
     std::optional<runtime::Child> agent_;
     std::optional<runtime::Child> guardian_;
+    Pulse agent_pulse_, guardian_pulse_;
+    Instant agent_begun_, guardian_begun_;
+    bool guardian_killed_ = false;
     bool ending_ = false;
     bool agent_ended_ = false;
     bool guardian_ended_ = false;

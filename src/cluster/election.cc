@@ -37,11 +37,11 @@ bool candidate(Record const& record, NodeId const& id, Grant const& grant) {
 }
 
 // Smaller is better; only among candidates of the same position.
-auto preference(Record const& record, NodeId const& id) {
+auto preference(Record const& record, NodeId const& id, Grant const& grant) {
     auto const& member = record.members.at(id);
     bool const target = record.handover && record.handover->target == id;
-    // One that was asked to leave is better than none, like a broken one.
-    bool const doubtful = !member.broken.empty() || member.leaving;
+    // One that was asked to leave is better than none, like a broken one, or one whose disk is in trouble.
+    bool const doubtful = !member.broken.empty() || member.leaving || grant.disk != Disk::sound;
     // What took the old leader may take its rack, too.
     auto const old = record.members.find(record.sync.owner);
     bool const near = old != record.members.end() && id != old->first && !member.tags.domain.empty() &&
@@ -127,7 +127,9 @@ Choice choose(Record const& record, Ballot const& ballot) {
     NodeId winner;
     for (auto const& [id, grant] : ballot.grants) {
         if (!candidate(record, id, grant) || position(grant) != best) continue;
-        if (winner.value.empty() || preference(record, id) < preference(record, winner)) winner = id;
+        if (winner.value.empty() ||
+            preference(record, id, grant) < preference(record, winner, ballot.grants.at(winner)))
+            winner = id;
     }
     return {winner,
             fmt::format("{} has the newest WAL of all fenced nodes ({} of epoch {})", name_of(record, winner),
@@ -147,15 +149,17 @@ std::optional<CatchUpPlan> plan_catch_up(Record const& record, Ballot const& bal
         };
         if (source && (holder.value.empty() || better(holder))) holder = id;
         if (!candidate(record, id, grant)) continue;
-        if (wanted.value.empty() || preference(record, id) < preference(record, wanted)) wanted = id;
+        if (wanted.value.empty() ||
+            preference(record, id, grant) < preference(record, wanted, ballot.grants.at(wanted)))
+            wanted = id;
     }
     if (wanted.value.empty() || wanted == holder) return std::nullopt;
     Grant const& most = ballot.grants.at(holder);
     if (position_of(ballot.grants.at(wanted), record) >= position_of(most, record)) return std::nullopt;
     bool const needed = !candidate(record, holder, most);
     auto const rank = [&](NodeId const& id) {  // what is worth a wait; the id is not
-        auto const [target, broken, priority, near, unused] = preference(record, id);
-        return std::tuple(target, broken, priority);
+        auto const [target, doubtful, priority, near, unused] = preference(record, id, ballot.grants.at(id));
+        return std::tuple(target, doubtful, priority);
     };
     if (!needed && rank(wanted) >= rank(holder)) return std::nullopt;
     return CatchUpPlan{wanted, {record.epoch, holder, most.flush}, needed};

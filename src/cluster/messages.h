@@ -28,6 +28,14 @@ enum class State {
 BOOST_DESCRIBE_ENUM(State, fresh, cloning, standby, catchup, fenced, promoting, gated, primary, restarting,
                     stepping_down, expired, diverged, rewinding, maintenance, broken, witness)
 
+// Can a node's WAL disk take commits?
+enum class Disk {
+    sound,
+    tight,    // nearly full: a primary had better move while there is time
+    useless,  // a write hangs, fails, or finds no room
+};
+BOOST_DESCRIBE_ENUM(Disk, sound, tight, useless)
+
 struct Heartbeat {
     static constexpr char const* kType = "heartbeat";
     std::uint64_t sequence = 0;
@@ -44,11 +52,12 @@ struct Heartbeat {
     Lsn replay;
     Duration leader_silence{-1};  // since it last heard the leader of its newest record; -1: never
     Duration replay_delay{-1};    // age of the last replayed commit; -1: unknown
-    std::string problem;          // what keeps it from working, for people; empty when fine
+    Disk disk = Disk::sound;
+    std::string problem;  // what keeps it from working, for people; empty when fine
 };
 BOOST_DESCRIBE_STRUCT(Heartbeat, (),
                       (sequence, incarnation, revision, floor, leads, state, running, in_recovery, streaming, timeline,
-                       flush, replay, leader_silence, replay_delay, problem))
+                       flush, replay, leader_silence, replay_delay, disk, problem))
 
 // Leader to voters, every heartbeat: extend my lease.
 struct Renew {
@@ -91,9 +100,10 @@ struct Grant {
     Lsn fork;  // where `timeline` left its parent; 0 for the first
     Lsn flush;
     Lsn replay;
+    Disk disk = Disk::sound;
     bool operator==(Grant const&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(Grant, (), (epoch, vote, fenced, in_recovery, whole, timeline, fork, flush, replay))
+BOOST_DESCRIBE_STRUCT(Grant, (), (epoch, vote, fenced, in_recovery, whole, timeline, fork, flush, replay, disk))
 
 // Leader to everybody: my server is down and every backend is gone; promises to me are void.
 struct Release {

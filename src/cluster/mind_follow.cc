@@ -51,6 +51,7 @@ Grant Node::Mind::make_grant() const {
     grant.fork = seen.fork;
     grant.flush = seen.flush;
     grant.replay = seen.replay;
+    grant.disk = seen.disk;
     return grant;
 }
 
@@ -78,7 +79,8 @@ void Node::Mind::stay_fenced() {
     bool const hurry = !handing_over || clock.now - record_since > 4 * time().heartbeat;
     if ((seen.server == Server::recovery || seen.server == Server::starting) && connected)
         command(Verb::cut, why);
-    else if (seen.server == Server::stopped && idle() && hurry && !needs_clone && !needs_rewind)
+    else if (seen.server == Server::stopped && idle() && hurry && !needs_clone && !needs_rewind &&
+             disk_takes_a_server())
         command(Verb::start, why);
 }
 
@@ -184,7 +186,7 @@ void Node::Mind::stream_from_leader() {
           seen.streaming ? "streams from " + name_of(record->leader) : "waits for WAL from " + name_of(record->leader));
     if (seen.server == Server::stopped) {
         think(State::standby, "is being started as a standby");
-        if (idle()) command(Verb::start, why, filled);
+        if (idle() && disk_takes_a_server()) command(Verb::start, why, filled);
         return;
     }
     if (seen.upstream != record->leader) {
@@ -202,6 +204,13 @@ void Node::Mind::stream_from_leader() {
     if (recycled && unstreamed_since != Instant{} && clock.now - unstreamed_since > 10s) needs_clone = true;
     keep_slots();
     keep_configuration();
+}
+
+// A server that is started on such a disk dies or hangs. It is tried again by itself when writes pass.
+bool Node::Mind::disk_takes_a_server() {
+    if (seen.disk != Disk::useless) return true;
+    think(State::broken, fmt::format("its server stays down until its disk takes writes: {}", seen.disk_text));
+    return false;
 }
 
 // A running standby holds to the newest timeline it ever heard of, although it has no byte of it, and refuses one that

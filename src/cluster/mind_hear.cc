@@ -68,6 +68,10 @@ void Node::Mind::on_observation(Observation const& observation) {
     seen = observation;
     if (!looked) first_look = clock.now;
     looked = true;
+    if (seen.disk != Disk::useless)
+        disk_useless_since = {};
+    else if (disk_useless_since == Instant{})
+        disk_useless_since = clock.now;
     bool const promoting = busy && busy->verb == Verb::promote;
     bool const down =
         seen.server != Server::primary && seen.server != Server::recovery && seen.server != Server::starting;
@@ -157,6 +161,11 @@ void Node::Mind::on_command_done(CommandDone const& done) {
                 handing_over = false;
                 handover_failed = "switchover called off: " + done.text;
             }
+            break;
+        case Verb::kill:
+            // A process that waits for a disk dies when the disk answers; till then the kill is not over, and neither
+            // is anything released.
+            if (failed) command(Verb::kill, finished.reason);
             break;
         case Verb::rewind:
             needs_rewind = false;

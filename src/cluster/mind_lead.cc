@@ -10,6 +10,9 @@ namespace keel::cluster {
 
 namespace {
 constexpr std::size_t kVotersMax = 7;
+constexpr char const* kUnguarded =
+    "its guardian does not run and PostgreSQL is without the extension: if the agent hung, nothing would end an "
+    "asynchronous primary";
 }  // namespace
 
 void Node::Mind::lead() {
@@ -18,9 +21,7 @@ void Node::Mind::lead() {
         return;
     }
     bool const may_serve = seen.server == Server::primary || record->phase == Phase::promoting;
-    if (may_serve && promotion_failed.empty()) {
-        renew();
-    }
+    if (may_serve && promotion_failed.empty() && !nothing_stops_its_server()) renew();
     if (seen.server == Server::primary || (busy && busy->verb == Verb::promote)) arm();
     if (record->phase == Phase::promoting)
         take_office();
@@ -28,6 +29,13 @@ void Node::Mind::lead() {
         reign();
     else if (record->phase == Phase::stable)
         recover_leadership();
+}
+
+// Where commits wait for standbys, those are cut off before another leads (F0), whatever this server does. And with one
+// voter, nobody else can come to lead.
+bool Node::Mind::nothing_stops_its_server() const {
+    bool const async = record->settings.mode == Mode::async || record->sync.mode == Mode::async;
+    return seen.unguarded && async && record->voters.size() > 1;
 }
 
 void Node::Mind::arm() {
@@ -52,6 +60,10 @@ void Node::Mind::take_office() {
     Branch const& planned = record->lineage.back();
     if (!promotion_failed.empty()) {
         give_up_promotion(promotion_failed);
+        return;
+    }
+    if (nothing_stops_its_server()) {
+        give_up_promotion(kUnguarded);
         return;
     }
     think(State::promoting,
@@ -161,18 +173,21 @@ void Node::Mind::recover_leadership() {
     }
     if (handing_over) {
         std::string const to = record->handover ? name_of(record->handover->target) : "";
-        take_epoch("switchover" + (to.empty() ? "" : " to " + to));
+        bool const for_room = !record->handover && seen.disk == Disk::tight;
+        take_epoch(for_room ? "hands over: " + seen.disk_text : "switchover" + (to.empty() ? "" : " to " + to));
         return;
     }
-    if (seen.server == Server::stopped && idle())
+    if (seen.server == Server::stopped && idle() && disk_takes_a_server())
         command(Verb::start, "restarts as a standby, to be elected again or to follow");
 }
 
 void Node::Mind::reign() {
     promotion_failed.clear();
-    think(State::primary, fmt::format("leads epoch {} with the lease", record->epoch.value));
+    think(State::primary, nothing_stops_its_server()
+                              ? std::string("lets its lease run out: ") + kUnguarded
+                              : fmt::format("leads epoch {} with the lease", record->epoch.value));
     if (possible_names.empty() && !adopt()) return;
-    if (hand_over()) return;
+    if (make_way() || hand_over()) return;
     if (keep_sync()) return;
     if (keep_voters()) return;
     if (keep_members()) return;
@@ -195,6 +210,44 @@ bool Node::Mind::adopt() {
     return true;
 }
 
+// Would an election without this node find somebody whose disk is sound? Nearly as far, so that it does not take long.
+bool Node::Mind::another_could_lead() const {
+    std::set<NodeId> alive, able;
+    for (auto const& [id, sight] : peers) {
+        if (fresh_peer(id) && member(id) != nullptr) alive.insert(id);
+    }
+    for (auto const& sender : seen.senders) {
+        bool const near = sender.streaming && sender.flush.value + kNearBytes >= seen.flush.value;
+        if (near && alive.contains(sender.node) && disk_is(sender.node, Disk::sound) &&
+            member(sender.node)->broken.empty())
+            able.insert(sender.node);
+    }
+    return prospect(*record, alive, able).good;
+}
+
+// A leader whose disk is in trouble hands over, if somebody can take over; else it stays, and says so. A disk that
+// takes no write would hang a shutdown in order as well: there the server is killed.
+bool Node::Mind::make_way() {
+    if (seen.disk == Disk::sound || record->paused) return false;
+    if (!another_could_lead()) {
+        reason += fmt::format("; stays in spite of its disk, because nobody else could lead: {}", seen.disk_text);
+        return false;
+    }
+    // Storage that all share hangs everywhere, and each node notices at its next write: they get the time to say so.
+    if (seen.disk == Disk::useless && clock.now - disk_useless_since < 1s) return false;
+    if (seen.disk == Disk::useless) {  // whatever runs hangs on that disk, too
+        think(State::expired, "gives way, its disk takes no writes: " + seen.disk_text);
+        command(Verb::kill, reason);
+        return true;
+    }
+    if (!idle()) return false;
+    handing_over = true;
+    handover_failed.clear();
+    think(State::stepping_down, "hands over: " + seen.disk_text);
+    command(Verb::stop, reason);
+    return true;
+}
+
 bool Node::Mind::hand_over() {
     if (busy && busy->verb == Verb::stop && handing_over) {
         think(State::stepping_down, "hands over");
@@ -206,12 +259,13 @@ bool Node::Mind::hand_over() {
         Member const* one = member(sender.node);
         bool const named = target.value.empty() || target == sender.node;
         return named && one != nullptr && may_be_promoted(*one) && sender.streaming && fresh_peer(sender.node) &&
-               sender.flush.value + kNearBytes >= seen.flush.value;
+               !disk_is(sender.node, Disk::useless) && sender.flush.value + kNearBytes >= seen.flush.value;
     };
     std::string refused = handover_failed;
     if (refused.empty() && std::ranges::none_of(seen.senders, usable)) {
-        refused = fmt::format("switchover refused: {} close enough behind, or may not be promoted",
-                              target.value.empty() ? "no standby streams" : name_of(target) + " does not stream");
+        refused = fmt::format(
+            "switchover refused: {} close enough behind, may not be promoted, or has a disk that takes no writes",
+            target.value.empty() ? "no standby streams" : name_of(target) + " does not stream");
     }
     if (!refused.empty()) {
         Record next = *record;

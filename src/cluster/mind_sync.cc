@@ -37,8 +37,10 @@ SyncSet Node::Mind::wanted_sync() {
         auto& known = progress[id];
         if (known.moved == Instant{}) known.moved = clock.now;  // an adopted server's standbys get their time, too
         bool const in = record->sync.members.contains(id);
-        bool const stays = in && clock.now - known.moved <= patience;
-        bool const joins = known.steady != Instant{} && clock.now - known.steady >= patience / 4 &&
+        // Storage that all share takes nobody out.
+        bool const ill = disk_is(id, Disk::useless) && seen.disk != Disk::useless;
+        bool const stays = in && !ill && clock.now - known.moved <= patience;
+        bool const joins = !ill && known.steady != Instant{} && clock.now - known.steady >= patience / 4 &&
                            clock.now - known.moved <= patience;
         if (stays || joins)
             wanted.members.insert(id);

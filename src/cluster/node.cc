@@ -31,6 +31,11 @@ bool Node::Mind::fresh_peer(NodeId const& id) const {
     return found != peers.end() && clock.now - found->second.heard <= 4 * time().heartbeat;
 }
 
+bool Node::Mind::disk_is(NodeId const& id, Disk disk) const {
+    if (id == me()) return seen.disk == disk;
+    return fresh_peer(id) && peers.at(id).last.disk == disk;
+}
+
 bool Node::Mind::is_leader() const { return record && record->leader == me() && floor <= record->epoch; }
 
 Instant Node::Mind::deadline() const {
@@ -39,7 +44,9 @@ Instant Node::Mind::deadline() const {
     return std::max(own, inherited_deadline);
 }
 
+// Not while its server is being killed, which may take as long as a disk hangs.
 bool Node::Mind::serving() const {
+    if (busy && busy->verb == Verb::kill) return false;
     return is_leader() && record->phase == Phase::stable && seen.server == Server::primary && lease_holds();
 }
 
@@ -116,7 +123,8 @@ Heartbeat Node::Mind::heartbeat() const {
     beat.replay = seen.replay;
     if (leader_heard != Instant{}) beat.leader_silence = clock.now - leader_heard;
     beat.replay_delay = seen.replay_delay;
-    beat.problem = seen.problem;
+    beat.disk = seen.disk;
+    beat.problem = problem_of(seen);
     return beat;
 }
 
@@ -149,7 +157,9 @@ bool Node::Mind::fence() {
     } else if (record && floor > record->epoch) {
         why = fmt::format("epoch {} was promised, {} is over", floor.value, record->epoch.value);
     } else if (!lease_holds()) {
-        why = "the lease ran out: no majority of voters answered in time";
+        why = record && nothing_stops_its_server()
+                  ? "the lease was not renewed: nothing would end this server if the agent hung"
+                  : "the lease ran out: no majority of voters answered in time";
     } else if (record && record->phase == Phase::stable && seen.server == Server::primary && !busy &&
                seen.timeline != live_path(record->lineage).back().timeline) {
         why = fmt::format("the server is on timeline {}, which no epoch granted", seen.timeline.value);

@@ -63,11 +63,22 @@ struct Observation {
     std::vector<Sender> senders;  // primary only
     std::set<NodeId> slots;       // members with a physical slot here
     Duration replay_delay{-1};
-    std::string problem;  // for people
+    // If the agent hung, nothing would stop this server at the end of its lease: no guardian is awake to kill it, and
+    // it does not fence itself.
+    bool unguarded = false;
+    Disk disk = Disk::sound;
+    std::string disk_text;  // what it is like, for people; empty: nothing to be said
+    std::string problem;    // for people
 };
 BOOST_DESCRIBE_STRUCT(Observation, (),
                       (server, settled, whole, was_primary, timeline, fork, flush, replay, receiver, streaming,
-                       upstream, names, senders, slots, replay_delay, problem))
+                       upstream, names, senders, slots, replay_delay, unguarded, disk, disk_text, problem))
+
+// What to tell people of a server: a disk that takes no writes explains the rest.
+inline std::string const& problem_of(Observation const& seen) {
+    bool const disk = seen.disk == Disk::useless || seen.problem.empty();
+    return disk ? seen.disk_text : seen.problem;
+}
 
 // ---- effects --------------------------------------------------------------------------------------------------------
 struct Send {
@@ -98,7 +109,7 @@ enum class Verb {
     set_names,  // synchronous_standby_names = names, reload, barrier; the observation's flush is F, read after it.
                 // Where the count changes, or what is in force is not certain, through "nobody" and its own barrier
     stop,       // planned: checkpoint, then fast shutdown, bounded; the server must end up stopped
-    kill,       // fence: SIGQUIT, 200 ms later SIGKILL, until every backend is gone
+    kill,       // fence: SIGQUIT, 20 ms later SIGKILL, until every backend is gone
     rewind,     // quarantine the divergent WAL, pg_rewind from `peer`, marker around it
     clone,      // base backup from `peer` beside the old directory, then swap
     slots,      // have physical slots for exactly `members`

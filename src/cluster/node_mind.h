@@ -28,7 +28,8 @@ struct Node::Mind {
     bool known_standby = false;  // the server cannot be a primary, nor become one by itself
     bool may_promote = false;    // this life of the server was, or may have been, told to leave recovery
     Instant first_look;
-    bool looked = false;  // `seen` is an observation and not a default
+    Instant disk_useless_since;  // Instant{}: it is not
+    bool looked = false;         // `seen` is an observation and not a default
     std::map<NodeId, PeerSight> peers;
     Instant started;
     Instant leader_heard;  // the leader of `record`, with its lease
@@ -122,9 +123,10 @@ struct Node::Mind {
 
     // facts
     Timing time() const;
-    bool fresh_peer(NodeId const& id) const;  // heard within four heartbeats
-    bool is_leader() const;                   // by the newest record, and not revoked since
-    Instant deadline() const;                 // of our lease; Instant{}: none
+    bool fresh_peer(NodeId const& id) const;          // heard within four heartbeats
+    bool disk_is(NodeId const& id, Disk disk) const;  // by its own word, as far as that is fresh
+    bool is_leader() const;                           // by the newest record, and not revoked since
+    Instant deadline() const;                         // of our lease; Instant{}: none
     bool lease_holds() const { return clock.now < deadline(); }
     bool serving() const;  // leads, with lease and confirmed server
     bool server_up() const { return seen.server == Server::recovery || seen.server == Server::primary; }
@@ -150,6 +152,7 @@ struct Node::Mind {
     bool ran_by_hand() const;
     void stream_from_leader();
     bool starts_afresh();
+    bool disk_takes_a_server();
     NodeId copy_source() const;
     void keep_slots();
     void keep_configuration();
@@ -167,6 +170,7 @@ struct Node::Mind {
     // mind_lead.cc
     void lead();
     void renew();
+    bool nothing_stops_its_server() const;
     void arm();
     void disarm();
     void take_office();
@@ -174,6 +178,8 @@ struct Node::Mind {
     void give_up_promotion(std::string why, bool sound = false);
     void reign();
     bool hand_over();
+    bool make_way();
+    bool another_could_lead() const;
     void recover_leadership();
     bool keep_sync();
     SyncSet wanted_sync();

@@ -65,6 +65,58 @@ TEST(Node, AnAgentThatFindsAStandbyLetsItFollow) {
     EXPECT_EQ(command->verb, Verb::follow);
 }
 
+// a leads epoch 2 with what is left of a lease; how often does it ask for more, or take its own word where that is
+// enough?
+std::size_t renewals_of(Mode mode, bool unguarded, std::set<NodeId> const& voters) {
+    auto const begin = at(100s);
+    Instant const left = begin.now + 100ms;
+    Node node({kA, Kind::data, 7, Epoch{2}, left}, begin);
+    Record record = led_by_b();
+    record.leader = record.sync.owner = record.lineage.back().node = kA;
+    record.sync.mode = record.settings.mode = mode;
+    record.voters = voters;
+    (void)node.learn(begin, record);
+    Observation seen = standby_at(Lsn{900}, {});
+    seen.server = Server::primary;
+    seen.timeline = {2};
+    seen.fork = Lsn{100};
+    seen.unguarded = unguarded;
+    auto const effects = node.observe(begin, seen);
+    return static_cast<std::size_t>(std::ranges::count_if(effects, [](auto const& effect) {
+        auto const* send = std::get_if<Send>(&effect);
+        return std::holds_alternative<Arm>(effect) || (send != nullptr && std::holds_alternative<Renew>(send->message));
+    }));
+}
+
+TEST(Node, AnAsynchronousLeaderThatNothingWouldStopLetsItsLeaseRunOut) {
+    std::set<NodeId> const three{kA, kB, kC};
+    EXPECT_GT(renewals_of(Mode::async, false, three), 0U);
+    EXPECT_EQ(renewals_of(Mode::async, true, three), 0U);
+    EXPECT_GT(renewals_of(Mode::quorum, true, three), 0U) << "its standbys are cut off before another leads";
+    EXPECT_GT(renewals_of(Mode::async, true, {kA}), 0U) << "nobody else can come to lead";
+}
+
+TEST(Node, ACandidateThatNothingWouldStopLeavesTheOfficeToAnother) {
+    auto const begin = at(100s);
+    Node node({kA, Kind::data, 7, Epoch{3}, {}}, begin);
+    Record record = led_by_b();
+    record.epoch = {3};
+    record.leader = record.sync.owner = kA;
+    record.phase = Phase::promoting;
+    record.sync.mode = record.settings.mode = Mode::async;
+    record.lineage.push_back({Timeline{3}, Timeline{2}, {}, Epoch{3}, kA, Fate::planned});
+    (void)node.learn(begin, record);
+    (void)node.store_answer(begin, {Swapped::done, record});  // its first question for the record
+    auto seen = standby_at(Lsn{100}, kB);
+    seen.unguarded = true;
+    auto const effects = node.observe(begin, seen);
+    auto const swap = std::ranges::find_if(effects, [](auto const& one) { return std::holds_alternative<Swap>(one); });
+    ASSERT_NE(swap, effects.end());
+    auto const& next = std::get<Swap>(*swap).record;
+    EXPECT_EQ(next.epoch, Epoch{4});
+    EXPECT_NE(next.members.at(kA).broken, "");
+}
+
 // Somebody had started a standby's server by hand, as a primary. Nothing could be committed on it, but its checkpoints
 // went into the leader's timeline; as a standby again it was ahead of the leader, and "had" every commit at once.
 TEST(Node, AServerThatRanAsAPrimaryOnAnothersTimelineIsClonedAnew) {

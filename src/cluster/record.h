@@ -114,11 +114,13 @@ struct Settings {
     int spare_grace_s = 60;                             // a lost member is replaced by a spare after this
     int promote_timeout_ms = 5000;
     int evict_after_ms = 2000;                    // a sync member without flush progress leaves the set
+    int disk_stall_ms = 2000;                     // a write to the WAL disk that takes longer hangs
+    std::uint64_t disk_ballast = 64U << 20U;      // set aside on each WAL disk, given back when it is full
     std::map<std::string, std::string> postgres;  // postgresql.conf parameters for every node
 };
 BOOST_DESCRIBE_STRUCT(Settings, (),
                       (mode, quorum, profile, failover_lag_bytes_max, spare_grace_s, promote_timeout_ms, evict_after_ms,
-                       postgres))
+                       disk_stall_ms, disk_ballast, postgres))
 
 // Lets a new node in. The secret itself is known to whoever was shown it, and to nobody else.
 struct JoinToken {

@@ -35,8 +35,17 @@ struct Facts {
 Facts own_facts(Sight const& sight) {
     Observation const& seen = sight.seen;
     bool const up = seen.server == Server::recovery || seen.server == Server::primary;
-    return {true,          true,       0,           sight.opinion.state, up,          seen.streaming,
-            seen.timeline, seen.flush, seen.replay, seen.replay_delay,   seen.problem};
+    return {true,
+            true,
+            0,
+            sight.opinion.state,
+            up,
+            seen.streaming,
+            seen.timeline,
+            seen.flush,
+            seen.replay,
+            seen.replay_delay,
+            problem_of(seen)};
 }
 
 Facts facts_of(Sight const& sight, NodeId const& id) {
@@ -229,6 +238,7 @@ ClusterStatus status_of(Sight const& sight) {
     out.blocked = sight.opinion.blocked;
     out.reason = sight.opinion.reason;
     out.fence = sight.fence.empty() ? kFence : sight.fence;
+    out.guardian = sight.guardian;
     if (sight.opinion.lease_deadline != Instant{})
         out.lease_ms = std::max<std::int64_t>(0, to_ms(sight.opinion.lease_deadline - sight.clock.now));
     out.store_trouble = sight.store_trouble;

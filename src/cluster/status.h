@@ -16,6 +16,7 @@ struct Sight {
     std::map<NodeId, PeerSight> peers;
     Observation seen;
     std::string fence;                           // of the local server: full, or degraded and why; empty: not known
+    std::string guardian;                        // of this node: on duty, or silent and why that matters; empty: none
     std::string store_trouble;                   // why the store does not answer; empty when it does
     std::string activity;                        // long work with its progress: "clone from bela: 1.2 of 3.0 GB"
     std::vector<std::string> pending_restart;    // parameters of the local server that wait for a restart
@@ -74,6 +75,7 @@ struct ClusterStatus {
     bool blocked = false;
     std::string reason;                    // what this node does now, and why
     std::string fence;                     // full, or "degraded (extension not loaded: ...)"
+    std::string guardian;                  // on duty, or "silent ..."; empty: this node has no PostgreSQL
     std::optional<std::int64_t> lease_ms;  // what is left of it; only the leader knows
     std::size_t voters = 0;
     std::size_t voters_alive = 0;
@@ -88,7 +90,7 @@ struct ClusterStatus {
 BOOST_DESCRIBE_STRUCT(ClusterStatus, (),
                       (cluster, cluster_id, self, told_by, unix_ms, member, verdict, health, revision, epoch, phase,
                        leader, leader_alive, mode, quorum, sync, sync_names, profile, paused, blocked, reason, fence,
-                       lease_ms, voters, voters_alive, handover, store_trouble, activity, pending_restart,
+                       guardian, lease_ms, voters, voters_alive, handover, store_trouble, activity, pending_restart,
                        certificate_days, members, events))
 
 ClusterStatus status_of(Sight const& sight);

@@ -145,6 +145,7 @@ std::string render_status(ClusterStatus const& status, Style style) {
     line("voters", fmt::format("{} of {} answer", status.voters_alive, status.voters));
     if (status.lease_ms) line("lease", fmt::format("{} ms left, profile {}", *status.lease_ms, status.profile));
     line("fence", status.fence);
+    line("guardian", status.guardian);
     line("switchover", status.handover);
     line("doing", status.activity);
     if (status.paused) line("paused", "no automatic elections and restarts: pgkeel resume");

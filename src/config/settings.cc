@@ -91,6 +91,17 @@ std::vector<Entry> const& entries() {
                      "A synchronous standby that makes no progress for this time no longer holds up commits.", "2000",
                      Scope::live},
                     &Settings::evict_after_ms, 300, 600000),
+        number<int>(
+            {"disk_stall_ms", "milliseconds",
+             "A write to the disk of the WAL that takes longer counts as a disk that hangs: a primary hands over "
+             "to a standby with a sound disk, a standby leaves the sync set.",
+             "2000", Scope::live},
+            &Settings::disk_stall_ms, 500, 600000),
+        size({"disk_ballast", "size",
+              "Room that each data node sets aside on the disk of its WAL, and gives back at 95 %, so that a full disk "
+              "can be dealt with. 0: none.",
+              "64MB", Scope::live},
+             &Settings::disk_ballast),
     };
     return all;
 }

@@ -78,7 +78,11 @@ Result<Stored> decode_range(bj::value const& tree) {
 
 struct Etcd::Client : std::enable_shared_from_this<Etcd::Client> {
     Client(Options given, std::function<void(std::function<void()>)> poster)
-        : options(std::move(given)), post(std::move(poster)), key(to_base64(options.key)), gateway(options, stop) {}
+        : options(std::move(given)),
+          post(std::move(poster)),
+          key(to_base64(options.key)),
+          newest(options.known_revision),
+          gateway(options, stop) {}
 
     // ---- the worker's thread ----
     void work() {
@@ -99,9 +103,30 @@ struct Etcd::Client : std::enable_shared_from_this<Etcd::Client> {
         return decode_range(tree);
     }
 
-    cluster::StoreAnswer do_read() {
+    // The key as it is now; an error too when it is older than what was seen before. Either is noted.
+    Result<Stored> look() {
         auto stored = range(gateway);
+        if (stored) {
+            auto const revision = stored->record ? stored->record->revision : 0;
+            if (revision < newest)
+                stored = older(revision);
+            else
+                newest = revision;
+        }
         note(stored ? std::nullopt : std::optional(stored.error()));
+        return stored;
+    }
+
+    Result<Stored> older(std::uint64_t revision) const {
+        auto const what = revision == 0 ? std::string("no record") : "revision " + std::to_string(revision);
+        return fail(Code::corrupt,
+                    "etcd has " + what + " of this cluster, but revision " + std::to_string(newest) +
+                        " was there before: its data were wiped or restored from an old copy",
+                    "put etcd's newest data back; until then nobody can be elected and no setting changed");
+    }
+
+    cluster::StoreAnswer do_read() {
+        auto stored = look();
         if (!stored) return {};
         seen = *stored;
         return {cluster::Swapped::done, std::move(stored->record)};
@@ -112,8 +137,7 @@ struct Etcd::Client : std::enable_shared_from_this<Etcd::Client> {
         // Twice: what was seen before may be stale.
         for (int i = 0; i < 2; ++i) {
             if ((seen.record ? seen.record->revision : 0) != expected || i == 1) {
-                auto stored = range(gateway);
-                note(stored ? std::nullopt : std::optional(stored.error()));
+                auto stored = look();
                 if (!stored) return {};
                 seen = std::move(*stored);
             }
@@ -124,6 +148,7 @@ struct Etcd::Client : std::enable_shared_from_this<Etcd::Client> {
             auto const* succeeded = at(*tree, "/succeeded");
             if (succeeded != nullptr && succeeded->is_bool() && succeeded->get_bool()) {
                 seen = {number(*tree, "/header/revision"), record};
+                newest = record.revision;
                 return {cluster::Swapped::done, std::move(record)};
             }
             seen = {};
@@ -222,8 +247,9 @@ struct Etcd::Client : std::enable_shared_from_this<Etcd::Client> {
     std::condition_variable wake, wake_watcher;
     std::deque<std::function<void()>> jobs;
     std::string trouble;
-    EtcdGateway gateway;  // the worker's
-    Stored seen;          // the worker's
+    std::uint64_t newest;  // the worker's: revisions only grow, unless etcd's data are not what they were
+    EtcdGateway gateway;   // the worker's
+    Stored seen;           // the worker's
     Watcher watcher;
     std::uint64_t told = 0;
     std::thread worker, follower;

@@ -20,6 +20,9 @@ class Etcd final : public Store {
         std::string key_file;
         std::string user;  // empty: no authentication
         Secret password;
+        // The newest revision of the record that is known from elsewhere. An etcd that has an older one was wiped or
+        // restored from an old copy: nothing is read from it or written to it, and trouble() says so.
+        std::uint64_t known_revision = 0;
         Duration timeout{2s};  // one request
     };
     // `post` runs a function on the loop's thread and may be called from any thread.

@@ -227,6 +227,30 @@ TEST_F(EtcdTest, a_killed_etcd_gives_unknown_and_a_reason_and_comes_back) {
     EXPECT_EQ(store->trouble(), "");
 }
 
+TEST_F(EtcdTest, data_that_are_older_than_before_are_refused) {
+    start_etcd();
+    auto const store = open(options());
+    ASSERT_EQ(loop.swap(*store, 0, "one").result, Swapped::done);
+    auto known = options();
+    known.known_revision = 2;
+    auto const informed = open(known);
+    EXPECT_EQ(loop.read(*informed).result, Swapped::unknown);
+    EXPECT_EQ(loop.swap(*informed, 1, "two").result, Swapped::unknown);
+    EXPECT_NE(informed->trouble().find("revision 1 of this cluster, but revision 2 was there before"),
+              std::string::npos)
+        << informed->trouble();
+    EXPECT_EQ(loop.swap(*store, 1, "two").result, Swapped::done);
+    EXPECT_EQ(loop.read(*informed).record->name, "two");
+    EXPECT_EQ(informed->trouble(), "");
+
+    kill_etcd();
+    fs::remove_all(directory / "data");
+    start_etcd();
+    EXPECT_EQ(loop.read(*store).result, Swapped::unknown);
+    EXPECT_EQ(loop.swap(*store, 2, "three").result, Swapped::unknown);
+    EXPECT_NE(store->trouble().find("no record of this cluster"), std::string::npos) << store->trouble();
+}
+
 TEST_F(EtcdTest, another_endpoint_is_tried) {
     start_etcd();
     auto two = options();

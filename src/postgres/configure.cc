@@ -10,6 +10,9 @@ namespace keel::postgres {
 
 namespace {
 
+// Somebody may have edited pg_ident.conf by hand.
+constexpr Duration kReadIdentEvery = 30s;
+
 // ALTER SYSTEM wins over every file. PostgreSQL edits its file itself while it runs.
 Status undo_alter_system(Connection& connection, Bound const& bound) {
     KEEL_TRY(auto const rows, connection.query("SELECT DISTINCT name FROM pg_file_settings "
@@ -47,6 +50,10 @@ Status Server::State::admit() {
     auto const now = current_settings();
     auto members = now.members;
     members.insert(place.id);
+    {
+        std::lock_guard const lock(mutex);
+        if (admitted == members && runtime::boot_now() < admitted_at + kReadIdentEvery) return {};
+    }
     auto const path = place.data() + "/pg_ident.conf";
     auto const before = runtime::read_file(path, 4U << 20U);
     // A server that is down reads what its start writes; a directory that is being copied has its own writer.
@@ -54,6 +61,7 @@ Status Server::State::admit() {
     auto const wanted_text = with_ident(place, now, *before);
     {
         std::lock_guard const lock(mutex);
+        admitted_at = runtime::boot_now();
         if (*before == wanted_text && admitted == members) return {};
     }
     bool const is_new = *before != wanted_text;

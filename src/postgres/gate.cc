@@ -1,9 +1,7 @@
 #include "postgres/gate.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,12 +11,12 @@
 
 #include "ext/pgkeel_gate.h"
 #include "runtime/files.h"
+#include "runtime/shared_words.h"
 
 namespace keel::postgres {
 
 namespace {
 
-constexpr std::size_t kBootId = 36;
 constexpr std::uint32_t kStreaming = 3;  // WALSNDSTATE_STREAMING
 // The server writes every 100 ms; a loaded machine is given time.
 constexpr Duration kFactsStale = 3s;
@@ -30,11 +28,6 @@ Word read(Word const& word) {
 template <class Word>
 void write(Word& word, Word value) {
     __atomic_store_n(&word, value, __ATOMIC_RELEASE);
-}
-
-std::string boot_id() {
-    auto const text = runtime::read_file("/proc/sys/kernel/random/boot_id", 256);
-    return text ? text->substr(0, kBootId) : std::string("unknown");
 }
 
 std::int64_t microseconds(Instant moment) { return moment.time_since_epoch().count(); }
@@ -81,33 +74,15 @@ GateFacts copy_facts(pgkeel_gate const& words, Instant now) {
 }  // namespace
 
 std::string Gate::path_of(std::string const& directory) {
-    struct stat place{};
-    if (::stat(directory.c_str(), &place) != 0) return {};
-    if (::access("/dev/shm", W_OK) != 0) return directory + "/state/gate";
-    return fmt::format("/dev/shm/pgkeel-gate{}-{:x}-{:x}", PGKEEL_GATE_VERSION, place.st_dev, place.st_ino);
+    return runtime::shared_path(directory, fmt::format("pgkeel-gate{}", PGKEEL_GATE_VERSION), "gate");
 }
 
 Result<Gate> Gate::open(std::string const& directory) {
     auto const path = path_of(directory);
     if (path.empty()) return fail(runtime::system_error(errno, directory));
-    int const file = ::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (file < 0) return fail(runtime::system_error(errno, path));
-    struct stat status{};
-    bool const safe = ::fstat(file, &status) == 0 && S_ISREG(status.st_mode) && status.st_uid == ::geteuid() &&
-                      (status.st_mode & 077U) == 0;
-    void* mapped = MAP_FAILED;
-    // Only ever longer: a server that has it mapped must not lose a page.
-    auto const size = static_cast<off_t>(sizeof(pgkeel_gate));
-    if (safe && (status.st_size >= size || ::ftruncate(file, size) == 0))
-        mapped = ::mmap(nullptr, sizeof(pgkeel_gate), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
-    int const why = errno;
-    ::close(file);
-    if (!safe)
-        return fail(Code::denied, path + " belongs to somebody else or may be opened by others",
-                    "remove it, and run pgkeel node as the user that ran it before");
-    if (mapped == MAP_FAILED) return fail(runtime::system_error(why, path));
+    KEEL_TRY(void* const mapped, runtime::map_shared(path, sizeof(pgkeel_gate)));
     auto* words = static_cast<pgkeel_gate*>(mapped);
-    if (auto const boot = boot_id(); !are_ours(*words, boot)) make_new(*words, boot);
+    if (auto const boot = runtime::boot_id(); !are_ours(*words, boot)) make_new(*words, boot);
     return Gate(words);
 }
 

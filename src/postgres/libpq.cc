@@ -3,6 +3,7 @@
 #include <libpq-fe.h>
 #include <poll.h>
 
+#include <algorithm>
 #include <string_view>
 
 #include "postgres/setup.h"
@@ -74,6 +75,7 @@ Rows rows_of(PGresult const* answer) {
 struct Connection::Link {
     std::vector<std::string> notices;
     Handle handle;
+    bool walsender = false;  // takes whole statements only, without parameters
 };
 
 // What a user may have set for the role or the database must not change what we ask: with another search_path a
@@ -146,7 +148,54 @@ Connection::Connection(Connection&&) noexcept = default;
 Connection& Connection::operator=(Connection&&) noexcept = default;
 Connection::~Connection() = default;
 
+namespace {
+
+// too_many_connections; asked for by its number, because the text is in the server's language.
+bool all_taken(std::string const& refusal) { return refusal.contains(" 53300: "); }
+
+// What PQERRORS_VERBOSE adds is for programs.
+std::string for_people(std::string text) {
+    text.resize(std::min(text.find("\nLOCATION:"), text.size()));
+    auto const number = text.find("FATAL:  ");
+    if (number != std::string::npos && text.size() > number + 15 && text[number + 13] == ':') text.erase(number + 8, 7);
+    return text;
+}
+
+// A statement for those who take no parameters: $1.. replaced by quoted text.
+Result<std::string> in_one_piece(PGconn* handle, std::string const& sql, std::vector<std::string> const& parameters) {
+    std::string out;
+    for (std::size_t i = 0; i < sql.size(); ++i) {
+        auto const number = sql[i] == '$' && i + 1 < sql.size() ? sql[i + 1] - '0' : 0;
+        if (number < 1 || static_cast<std::size_t>(number) > parameters.size()) {
+            out += sql[i];
+            continue;
+        }
+        auto const& value = parameters[static_cast<std::size_t>(number) - 1];
+        std::unique_ptr<char, Releaser<PQfreemem>> const quoted(PQescapeLiteral(handle, value.c_str(), value.size()));
+        if (!quoted) return fail(Code::invalid, "PostgreSQL: " + trimmed(PQerrorMessage(handle)));
+        out += quoted.get();
+        ++i;
+    }
+    return out;
+}
+
+}  // namespace
+
 Result<Connection> Connection::open(ConnInfo const& info, Bound const& bound) {
+    auto opened = open_once(info, bound);
+    bool const local =
+        std::ranges::any_of(info, [](auto const& one) { return one.first == "host" && one.second.starts_with('/'); });
+    if (opened || opened.error().code != Code::exhausted || !local) return opened;
+    // Clients cannot take the walsenders' places, and a walsender of a database answers SQL, too.
+    ConnInfo as_walsender = info;
+    as_walsender.emplace_back("replication", "database");
+    auto other = open_once(as_walsender, bound);
+    if (!other) return opened;
+    other->link_->walsender = true;
+    return other;
+}
+
+Result<Connection> Connection::open_once(ConnInfo const& info, Bound const& bound) {
     std::string where = "connecting to PostgreSQL";
     std::vector<char const*> keys;
     std::vector<char const*> values;
@@ -165,13 +214,17 @@ Result<Connection> Connection::open(ConnInfo const& info, Bound const& bound) {
     auto* handle = out.link_->handle.get();
     if (handle == nullptr) return fail(Code::exhausted, where + ": out of memory");
     PQsetNoticeReceiver(handle, keep_notice, &out.link_->notices);
+    PQsetErrorVerbosity(handle, PQERRORS_VERBOSE);
     auto next = PGRES_POLLING_WRITING;
     while (PQstatus(handle) != CONNECTION_BAD && next != PGRES_POLLING_OK && next != PGRES_POLLING_FAILED) {
         KEEL_CHECK(wait_for(handle, next == PGRES_POLLING_READING ? POLLIN : POLLOUT, bound, where));
         next = PQconnectPoll(handle);
     }
-    if (PQstatus(handle) != CONNECTION_OK)
-        return fail(Code::unavailable, where + ": " + trimmed(PQerrorMessage(handle)));
+    if (PQstatus(handle) != CONNECTION_OK) {
+        auto const why = trimmed(PQerrorMessage(handle));
+        return fail(all_taken(why) ? Code::exhausted : Code::unavailable, where + ": " + for_people(why));
+    }
+    PQsetErrorVerbosity(handle, PQERRORS_DEFAULT);
     PQsetnonblocking(handle, 1);
     return out;
 }
@@ -179,10 +232,16 @@ Result<Connection> Connection::open(ConnInfo const& info, Bound const& bound) {
 Result<Rows> Connection::query(std::string const& sql, Bound const& bound, std::vector<std::string> const& parameters) {
     if (!is_open()) return fail(Code::unavailable, "the connection to PostgreSQL is closed");
     auto* handle = link_->handle.get();
-    std::vector<char const*> values;
-    for (auto const& parameter : parameters) values.push_back(parameter.c_str());
-    bool sent = PQsendQueryParams(handle, sql.c_str(), static_cast<int>(values.size()), nullptr, values.data(), nullptr,
-                                  nullptr, 0) == 1;
+    bool sent = false;
+    if (link_->walsender) {
+        KEEL_TRY(auto const whole, in_one_piece(handle, sql, parameters));
+        sent = PQsendQuery(handle, whole.c_str()) == 1;
+    } else {
+        std::vector<char const*> values;
+        for (auto const& parameter : parameters) values.push_back(parameter.c_str());
+        sent = PQsendQueryParams(handle, sql.c_str(), static_cast<int>(values.size()), nullptr, values.data(), nullptr,
+                                 nullptr, 0) == 1;
+    }
     Result<Rows> out = Rows{};
     auto broken = [&](Error error) -> Result<Rows> {
         error.outcome = Outcome::unknown;

@@ -33,7 +33,9 @@ class Connection {
     Connection& operator=(Connection&&) noexcept;
     ~Connection();
 
-    // unavailable (nobody listens, still starting), denied, timeout. Name resolution of a host name is not bounded.
+    // unavailable (nobody listens, still starting), exhausted (too many connections), denied, timeout. Name resolution
+    // of a host name is not bounded. Through the local socket it takes a walsender's place when clients have all
+    // others, the reserved ones included.
     static Result<Connection> open(ConnInfo const& info, Bound const& bound);
 
     // One statement, parameters $1.. as text. After any error but a plain SQL error the connection is closed.
@@ -55,6 +57,8 @@ class Connection {
     struct Link;
 
   private:
+    static Result<Connection> open_once(ConnInfo const& info, Bound const& bound);
+
     std::unique_ptr<Link> link_;
 };
 

@@ -66,13 +66,7 @@ void drop_stale_locks(Place const& place) {
 }
 
 void kill_all(std::vector<ServerProcess> const& processes, std::string const& data) {
-    // The postmaster first, so that it cannot start further ones.
-    for (auto const& one : processes) {
-        if (!one.titled) send_signal(one, data, SIGKILL);
-    }
-    for (auto const& one : processes) {
-        if (one.titled) send_signal(one, data, SIGKILL);
-    }
+    for (auto const& one : processes) send_signal(one, data, SIGKILL);
     // Orphans become ours when we are the subreaper.
     for (auto const& one : processes) ::waitpid(one.pid, nullptr, WNOHANG);
 }
@@ -88,7 +82,7 @@ std::size_t Server::State::reap() {
         // starting by hand looks the same for some milliseconds more, and is left alone.
         bool fresh = false;
         auto const owner = find_postmaster(place.data());
-        for (auto const& one : all) fresh = fresh || (!one.titled && (!owner || owner->pid != one.pid));
+        for (auto const& one : all) fresh = fresh || ((!owner || owner->pid != one.pid) && !is_child(one));
         if (lost.empty() && (!fresh || round >= 20)) break;
         if (round == 0 || !lost.empty()) killed = std::max(killed, lost.size());
         kill_all(lost, place.data());
@@ -105,22 +99,11 @@ Status Server::State::kill() {
 Status Server::State::kill_now() {
     std::lock_guard const lock(launching);
     auto const& data = place.data();
-    auto const postmaster = find_postmaster(data);
-    if (postmaster) send_signal(*postmaster, data, SIGQUIT);
-    // One that is stopped (SIGSTOP) passes nothing on to its backends, which would use the time to acknowledge commits.
-    Bound const gentle(postmaster && postmaster->state == 'T' ? Duration{0} : 200ms);
-    auto left = server_processes(data);
-    while (!left.empty() && gentle.pause(2ms)) left = server_processes(data);
-    Bound const bound(10s);
-    while (!left.empty()) {
-        kill_all(left, data);
-        if (!bound.pause(1ms)) break;
-        left = server_processes(data);
-    }
+    auto const left = end_server(data, {.postmaster = find_postmaster(data).value_or(ServerProcess{})});
     reap_child();
-    if (left.empty()) return {};
+    if (left == 0) return {};
     std::string pids;
-    for (auto const& one : left) pids += " " + std::to_string(one.pid);
+    for (auto const& one : server_processes(data)) pids += " " + std::to_string(one.pid);
     return fail(Code::timeout, "server processes survive SIGKILL, blocked in the kernel:" + pids,
                 "check the disk under " + data);
 }

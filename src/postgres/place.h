@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/ids.h"
+#include "postgres/disk.h"
 
 namespace keel::postgres {
 
@@ -54,6 +55,7 @@ struct Settings {
     std::set<NodeId> members = {};            // whose certificates open the replication roles; the node's own always
     std::uint32_t clone_rate_kbytes_max = 0;  // kilobytes per second of a clone; 0: as fast as it goes
     std::string extension;                    // the library that fences inside PostgreSQL; empty: none
+    DiskLimits disk = {};
     bool operator==(Settings const&) const = default;
 };
 

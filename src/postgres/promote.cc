@@ -38,16 +38,15 @@ Status wait_for_primary(Connection& connection, Bound const& bound) {
     }
 }
 
-// pg_rewind before PostgreSQL 16 believes the control file's timeline, which is the old one until the first checkpoint
-// of the new timeline: members that come back need it soon. Runs by itself; poll_checkpoint() closes the connection.
-void begin_checkpoint(Server::State& state, Bound const& bound) {
-    auto connection = Connection::open(local_conninfo(state.place, "pgkeel checkpoint"), bound);
-    if (!connection || !connection->send("CHECKPOINT")) return;
-    std::lock_guard const lock(state.mutex);
-    state.checkpoint = *std::move(connection);
-}
-
 }  // namespace
+
+// Runs by itself; poll_checkpoint() closes the connection.
+void Server::State::begin_checkpoint(Bound const& bound) {
+    auto connection = Connection::open(local_conninfo(place, "pgkeel checkpoint"), bound);
+    if (!connection || !connection->send("CHECKPOINT")) return;
+    std::lock_guard const lock(mutex);
+    checkpoint = *std::move(connection);
+}
 
 Status Server::State::promote(Running& run) {
     auto const& command = run.command;
@@ -102,7 +101,9 @@ Status Server::State::promote(Running& run) {
         return fail(Code::internal, fmt::format("the promotion came out on timeline {} instead of {}", out.value,
                                                 command.timeline.value));
     }
-    begin_checkpoint(*this, run.bound.at_most(500ms));
+    // pg_rewind before PostgreSQL 16 believes the control file's timeline, which is the old one until the first
+    // checkpoint of the new timeline: members that come back need it soon.
+    begin_checkpoint(run.bound.at_most(500ms));
     run.text = fmt::format("promoted from timeline {} to {}", seen.timeline.value, out.value);
     return {};
 }

@@ -75,6 +75,7 @@ Server::~Server() = default;
 Place const& Server::place() const { return state_->place; }
 
 Status Server::set_settings(Settings settings) {
+    state_->disk.set_limits(settings.disk);
     auto wrong = complaints(settings.cluster, "the cluster's settings");
     for (auto& one : complaints(settings.node, "[postgres.parameters]")) wrong.push_back(std::move(one));
     std::lock_guard const lock(state_->mutex);
@@ -84,10 +85,17 @@ Status Server::set_settings(Settings settings) {
     return {};
 }
 
+void Server::begin_probes(Gate const& gate) {
+    state_->words = &gate;
+    state_->disk.begin();
+}
+
 cluster::Observation Server::observe() {
     std::lock_guard const lock(state_->watching);
     state_->poll_checkpoint();
-    return state_->watch.look(*state_, Bound(600ms));
+    auto seen = state_->watch.look(*state_, Bound(600ms));
+    state_->relieve_disk(seen);
+    return seen;
 }
 
 cluster::CommandDone Server::run(cluster::Command const& command, Peers const& peers,
@@ -132,6 +140,10 @@ int Server::postmaster_pidfd() {
 std::optional<pid_t> Server::postmaster_pid() {
     auto const postmaster = find_postmaster(place().data());
     return postmaster ? std::optional(postmaster->pid) : std::nullopt;
+}
+
+std::optional<ServerProcess> Server::postmaster(std::optional<ServerProcess> const& known) {
+    return find_postmaster(place().data(), known);
 }
 
 Status Server::admit_members() { return state_->admit(); }

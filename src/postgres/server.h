@@ -16,6 +16,7 @@
 #include "base/result.h"
 #include "cluster/node.h"
 #include "postgres/place.h"
+#include "postgres/process.h"
 
 namespace keel::postgres {
 
@@ -34,6 +35,10 @@ class Server {
     // (all of them in one text); then the settings but for the members stay as they were.
     Status set_settings(Settings settings);
 
+    // Once, before the first observe(): from here on that says what the disk of the WAL is like, and has the facts that
+    // the server writes to the gate, which lives as long as this. Without, it has nothing but SQL.
+    void begin_probes(Gate const& gate);
+
     // The server as it is now; at most 600 ms. A server that does not answer is reported as last seen, with a problem.
     cluster::Observation observe();
 
@@ -41,7 +46,7 @@ class Server {
     cluster::CommandDone run(cluster::Command const& command, Peers const& peers,
                              ProgressListener const& progress = {});
 
-    // Verb::kill, from any thread: SIGQUIT to the postmaster, SIGKILL to everything 200 ms later; returns when no
+    // Verb::kill, from any thread: SIGQUIT to the postmaster, SIGKILL to everything 20 ms later; returns when no
     // process of the data directory is left. timeout: some do not die (blocked in the kernel); their pids are named.
     Status kill();
 
@@ -53,6 +58,8 @@ class Server {
     // runs. Its zombie, if it is our child, is reaped by the next observe().
     int postmaster_pidfd();
     std::optional<pid_t> postmaster_pid();
+    // As find_postmaster() with what is known.
+    std::optional<ServerProcess> postmaster(std::optional<ServerProcess> const& known);
 
     // On a standby: moves its unused slots up to where each member's WAL is, so that they do not hold WAL for ever.
     // To be called every few seconds with the flush positions of the heartbeats.

@@ -9,6 +9,8 @@
 
 #include "postgres/conf.h"
 #include "postgres/directory.h"
+#include "postgres/disk.h"
+#include "postgres/gate.h"
 #include "postgres/libpq.h"
 #include "postgres/process.h"
 #include "postgres/server.h"
@@ -19,12 +21,17 @@ namespace keel::postgres {
 // Looks at the server through a connection of its own. Used by one thread.
 class Watch {
   public:
+    // The disk included.
     cluster::Observation look(Server::State& state, Bound const& bound);
     // The last look got an answer of the server, or found none running.
     bool answered() const { return answered_; }
 
   private:
-    cluster::Observation unanswered(cluster::Observation now, std::string problem) const;
+    cluster::Observation see(Server::State& state, Bound const& bound);
+    cluster::Observation unanswered(Server::State& state, cluster::Observation now, std::string problem);
+    // Positions of a primary that has no time for SQL, from the words it shares with the agent.
+    void take_facts(GateFacts const& facts, cluster::Observation& out) const;
+    std::string crowd(Bound const& bound);
     std::string hangs(ServerProcess const& postmaster);
     void ask(Server::State& state, Bound const& bound, cluster::Observation& out);
     Timeline timeline_of(Server::State& state, Lsn end, std::uint64_t segment_bytes, Timeline at_least,
@@ -37,8 +44,11 @@ class Watch {
     std::optional<ServerProcess> postmaster_;  // to which the connection leads
     cluster::Observation last_;
     bool answered_ = false;
-    Instant stopped_since_;  // the postmaster is in the state of SIGSTOP
-    Instant silent_since_;   // nobody answers
+    Instant stopped_since_;    // the postmaster is in the state of SIGSTOP
+    Instant silent_since_;     // nobody answers
+    bool facts_tell_ = false;  // but the server still writes facts
+    Instant counted_;          // when the clients were last counted
+    std::string crowd_;        // what came of it
     // pg_control of a stopped server is read again only when the file has changed (a rewind, a clone).
     std::optional<cluster::Observation> stopped_;
     std::pair<std::uint64_t, std::int64_t> stopped_file_;  // inode, modification time in ns
@@ -67,6 +77,7 @@ struct Server::State {
     std::mutex mutex;  // guards what follows, held for moments only
     Settings settings;
     std::optional<std::set<NodeId>> admitted;  // the members that admit() brought about last
+    Instant admitted_at;                       // when pg_ident.conf was last read
     Wanted wanted;                             // as written in pgkeel.conf
     bool names_certain = false;            // the last set_names passed its barrier: no walsender applies anything else
     std::optional<ServerProcess> settled;  // the server that has replayed all of its local WAL
@@ -79,6 +90,11 @@ struct Server::State {
     std::string refused_extension;  // by PostgreSQL, with its time of change; the server runs without that one
     std::string refusal;            // why, in PostgreSQL's words
     std::mutex launching;           // a start of the postmaster and a kill exclude each other
+
+    std::atomic<Gate const*> words = nullptr;  // none: there are no facts
+
+    DiskProbe disk{place.data()};
+    bool relieved = false;  // guarded: a checkpoint was asked for since the disk is tight
 
     Watch watch;  // of observe()
     std::mutex watching;
@@ -98,6 +114,7 @@ struct Server::State {
     // watch.cc
     void reap_child();
     void poll_checkpoint();
+    void relieve_disk(cluster::Observation const& seen);
     void sweep_old();
 
     // lifecycle.cc
@@ -132,6 +149,7 @@ struct Server::State {
 
     // promote.cc
     Status promote(Running& run);
+    void begin_checkpoint(Bound const& bound);
 
     // rewind.cc, clone.cc
     Status rewind(Running& run);

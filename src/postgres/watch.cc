@@ -20,6 +20,9 @@ namespace {
 
 constexpr Duration kStoppedPatience = 1500ms;
 constexpr Duration kSilentPatience = 10s;
+constexpr Duration kTellingPatience = 60s;  // of a server that gives no answer, but writes facts
+constexpr Duration kFactsFresh = 1s;        // written every 100 ms
+constexpr Duration kCountEvery = 2s;
 
 // Columns of kQuestion, in order.
 enum Column : std::size_t {
@@ -121,7 +124,28 @@ void Server::State::sweep_old() {
     });
 }
 
+// A checkpoint gives room back: WAL that nobody needs any more goes, and slots beyond max_slot_wal_keep_size with
+// theirs.
+void Server::State::relieve_disk(cluster::Observation const& seen) {
+    bool const up = seen.server == cluster::Server::primary || seen.server == cluster::Server::recovery;
+    {
+        std::lock_guard const lock(mutex);
+        if (seen.disk == cluster::Disk::sound) relieved = false;
+        if (seen.disk != cluster::Disk::tight || !up || relieved || checkpoint.is_open()) return;
+        relieved = true;
+    }
+    begin_checkpoint(Bound(300ms));
+}
+
 cluster::Observation Watch::look(Server::State& state, Bound const& bound) {
+    auto out = see(state, bound);
+    auto sight = state.disk.look(runtime::boot_now());
+    out.disk = sight.disk;
+    out.disk_text = std::move(sight.text);
+    return out;
+}
+
+cluster::Observation Watch::see(Server::State& state, Bound const& bound) {
     auto const& place = state.place;
     cluster::Observation out;
     {
@@ -130,7 +154,7 @@ cluster::Observation Watch::look(Server::State& state, Bound const& bound) {
         out.names = state.wanted.names;
     }
     state.reap_child();
-    auto const postmaster = find_postmaster(place.data());
+    auto const postmaster = find_postmaster(place.data(), postmaster_);
     answered_ = !postmaster;
     if (!postmaster) return down(state, std::move(out));
     stopped_.reset();
@@ -147,9 +171,10 @@ cluster::Observation Watch::look(Server::State& state, Bound const& bound) {
         if (opened)
             connection_ = *std::move(opened);
         else
-            out = unanswered(std::move(out), opened.error().text);
+            out = unanswered(state, std::move(out), opened.error().text);
     }
     if (connection_.is_open()) ask(state, bound, out);
+    if (answered_) out.problem = crowd(bound);
     if (auto hanging = hangs(*postmaster); !hanging.empty() && out.server != cluster::Server::starting) {
         cluster::Observation hung;
         hung.server = cluster::Server::starting;
@@ -176,7 +201,7 @@ std::string Watch::hangs(ServerProcess const& postmaster) {
         return bad && now - since > patience;
     };
     bool const stopped = follow(postmaster.state == 'T', stopped_since_, kStoppedPatience);
-    bool const silent = follow(!answered_, silent_since_, kSilentPatience);
+    bool const silent = follow(!answered_, silent_since_, facts_tell_ ? kTellingPatience : kSilentPatience);
     if (stopped) return "the postmaster is stopped (SIGSTOP): new connections hang";
     if (silent) return fmt::format("the server has not answered for {} s", (now - silent_since_) / 1s);
     return {};
@@ -184,22 +209,67 @@ std::string Watch::hangs(ServerProcess const& postmaster) {
 
 // What the server was when it last answered. Never half of it: a primary without its timeline looks like one that no
 // epoch granted. Nor is a receiver known to be gone when the upstream has changed since.
-cluster::Observation Watch::unanswered(cluster::Observation now, std::string problem) const {
+cluster::Observation Watch::unanswered(Server::State& state, cluster::Observation now, std::string problem) {
+    Gate const* const gate = state.words;
+    auto const moment = runtime::boot_now();
+    auto const facts = gate != nullptr ? gate->facts(moment) : GateFacts{};
+    facts_tell_ = postmaster_ && facts.postmaster == postmaster_->pid && moment - facts.told < kFactsFresh;
     if (last_.server != cluster::Server::absent) {
         auto const wanted = std::exchange(now, last_);
         bool const standby = now.server == cluster::Server::recovery;
         if (standby && wanted.upstream != now.upstream) now.receiver = true;
         now.upstream = wanted.upstream;
         if (!standby) now.names = wanted.names;
+        if (facts_tell_ && !standby && !facts.in_recovery) take_facts(facts, now);
     }
     now.problem = std::move(problem);
     return now;
 }
 
+// The rest of a primary does not change by itself. A standby that is new waits until SQL has said who connected it, and
+// so does one whose name two walsenders have.
+void Watch::take_facts(GateFacts const& facts, cluster::Observation& out) const {
+    out.flush = out.replay = std::max(out.flush, facts.flush);
+    std::erase_if(out.senders, [&](cluster::Sender& known) {
+        GateFacts::Sender const* found = nullptr;
+        for (auto const& one : facts.senders) {
+            if (one.node != known.node) continue;
+            if (found != nullptr) return false;
+            found = &one;
+        }
+        if (found == nullptr) return true;
+        known.streaming = found->streaming;
+        known.sent = found->sent;
+        known.write = found->write;
+        known.flush = found->flush;
+        known.replay = found->replay;
+        return false;
+    });
+}
+
+// Told to people when clients are turned away; empty when there is room.
+std::string Watch::crowd(Bound const& bound) {
+    auto const now = runtime::boot_now();
+    if (counted_ != Instant{} && now - counted_ < kCountEvery) return crowd_;
+    counted_ = now;
+    auto const rows = connection_.query(
+        "SELECT count(*), current_setting('max_connections'), current_setting('superuser_reserved_connections')::int + "
+        "coalesce(current_setting('reserved_connections', true), '0')::int "
+        "FROM pg_stat_activity WHERE backend_type = 'client backend'",
+        bound);
+    if (!rows || rows->size() != 1) return crowd_;
+    auto const value = [&](std::size_t column) { return number((*rows)[0][column].value_or("")); };
+    bool const full = value(0) >= value(1) - value(2);
+    crowd_ = full ? fmt::format("clients have taken {} of max_connections = {}, and new ones are turned away", value(0),
+                                value(1))
+                  : std::string();
+    return crowd_;
+}
+
 void Watch::ask(Server::State& state, Bound const& bound, cluster::Observation& out) {
     auto const rows = connection_.query(kQuestion, bound);
     if (!rows || rows->size() != 1 || (*rows)[0].size() != conninfo + 1) {
-        out = unanswered(std::move(out), rows ? "unexpected answer from PostgreSQL" : rows.error().text);
+        out = unanswered(state, std::move(out), rows ? "unexpected answer from PostgreSQL" : rows.error().text);
         connection_.close();
         return;
     }
@@ -283,7 +353,7 @@ cluster::Observation Watch::down(Server::State& state, cluster::Observation out)
     }
     // postmaster.pid was removed under a living server, which goes on until it notices (a minute).
     if (auto const rest = server_processes(place.data());
-        std::ranges::any_of(rest, [](auto const& one) { return !one.titled; })) {
+        std::ranges::any_of(rest, [](auto const& one) { return !is_child(one); })) {
         out.server = cluster::Server::starting;
         out.problem = "a server runs in " + place.data() + ", but postmaster.pid does not name it";
         return out;

@@ -74,6 +74,9 @@ void write_node(Text& out, Sight const& sight) {
     out.gauge("pgkeel_blocked", "1 when nobody can be promoted without losing commits.", flag(sight.opinion.blocked));
     out.gauge("pgkeel_fence_degraded", "1 while the PostgreSQL extension is not loaded.",
               flag(!sight.fence.starts_with("full") && !sight.fence.starts_with("none")));
+    if (!sight.guardian.empty())
+        out.gauge("pgkeel_guardian_on_duty", "1 while the guardian would kill PostgreSQL if the agent hung.",
+                  flag(sight.guardian.starts_with("on duty")));
     out.gauge("pgkeel_store_up", "1 while the store of the record answers.", flag(sight.store_trouble.empty()));
     double const left = leads ? to_seconds(sight.opinion.lease_deadline - sight.clock.now) : 0;
     out.gauge("pgkeel_lease_remaining_seconds", "What is left of the lease; 0 without one.", left);

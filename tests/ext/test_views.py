@@ -19,7 +19,8 @@ def stage(template):
 
 
 def libraries(stage):
-    return next(stage.glob("usr/lib/postgresql/*/lib/pgkeel.so"))
+    major = program.postgres_bin().parent.name
+    return next(stage.glob(f"**/usr/lib/postgresql/{major}/lib/pgkeel.so"))
 
 
 @pytest.fixture(scope="module")

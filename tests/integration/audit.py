@@ -32,18 +32,24 @@ class Ledger:
 
 
 class Writer(threading.Thread):
-    """One connection at a time to its own target; goes on whatever happens, until told to stop."""
+    """One connection at a time to its own target; goes on whatever happens, until told to stop.
 
-    def __init__(self, number, connect, namespace=None, pace=0.004):
+    `home` is the node on whose host it lives, beside the server; None: it lives outside of them all.
+    """
+
+    statement = "INSERT INTO ledger VALUES (%s, %s)"
+
+    def __init__(self, number, connect, home=None, pace=0.004):
         super().__init__(daemon=True, name=f"writer-{number}")
-        self.number, self.connect, self.namespace, self.pace = number, connect, namespace, pace
+        self.number, self.connect, self.home, self.pace = number, connect, home, pace
         self.ledger, self.ending = Ledger(), threading.Event()
         self.next, self.link, self.lock, self.fault = 0, None, threading.Lock(), None
 
     def run(self):
         try:
-            if self.namespace:
-                enter_namespace(self.namespace)
+            namespace = self.home and self.home.cluster.network.namespace(self.home.host)
+            if namespace:
+                enter_namespace(namespace)
             while not self.ending.is_set():
                 self.visit()
         except Exception as error:  # noqa: BLE001: shown by the audit; a writer that died proves nothing
@@ -72,16 +78,20 @@ class Writer(threading.Thread):
     def insert(self, connection):
         row = self.number * 10_000_000 + self.next
         self.next += 1
+        sent = time.monotonic()
         try:
-            connection.execute("INSERT INTO ledger VALUES (%s, %s)", (row, self.number))
+            answer = connection.execute(self.statement, (row, self.number))
         except psycopg.Error as error:
             if connection.broken or connection.closed or (error.sqlstate or "08").startswith(LOST_CONNECTION):
                 self.ledger.unknown.append(row)
             else:
                 self.ledger.refused += 1  # read-only, not there yet, ...: the transaction did not commit
             return False
-        self.ledger.acknowledged.append(row)
+        self.acknowledge(row, sent, answer)
         return True
+
+    def acknowledge(self, row, sent, answer):
+        self.ledger.acknowledged.append(row)
 
     def stop(self):
         """A writer that waits for an answer loses its connection: that row's outcome is unknown."""

@@ -19,16 +19,19 @@ NAMES = ["anna", "bela", "cleo", "dora", "emil", "fritz"]
 
 
 class Cluster:
-    """`nodes` data nodes and, if asked for, a witness; made, started and whole when the constructor returns."""
+    """`nodes` data nodes and `witness` witnesses; made, started and whole when the constructor returns."""
 
-    def __init__(self, nodes=3, *, mode=None, witness=False, namespaces=False, init_options=(), settings=None):
+    node_class, switch_class = Node, Switch
+
+    def __init__(self, nodes=3, *, mode=None, witness=0, namespaces=False, init_options=(), settings=None, binary=None):
         # Not below pytest's own directories: the server's user must be able to enter, and socket paths are short.
         self.root = pathlib.Path(tempfile.mkdtemp(prefix="pgkeel-it-"))
         self.root.chmod(0o755)
         self.password = secrets.token_hex(8)
+        self.binary = binary  # none: the one that is tested, where it was built
         self.nodes, self.extras = [], []  # extras: started by a test, no members
         self.token, self.failed = None, False
-        self.network = Switch() if namespaces else Loopback()
+        self.network = self.switch_class() if namespaces else Loopback()
         try:
             first = self.add_node()
             self.init(first, init_options, mode)
@@ -36,8 +39,8 @@ class Cluster:
             self.create_ledger(first)
             for _ in range(nodes - 1):
                 self.join(self.add_node()).start()
-            if witness:
-                self.join(self.add_node("witness", "witness")).start()
+            for number in range(witness):
+                self.join(self.add_node("witness" + (str(number + 1) if number else ""), "witness")).start()
             for name, value in (settings or {}).items():
                 first.ok("config", "set", name, value)
             self.wait_whole(90)
@@ -49,7 +52,7 @@ class Cluster:
     # ---- making ---------------------------------------------------------------------------------------------------
     def add_node(self, name=None, kind="data"):
         host = max((node.host for node in [*self.nodes, *self.extras]), default=0) + 1
-        node = Node(self, name or NAMES[len(self.nodes)], host, kind)
+        node = self.node_class(self, name or NAMES[len(self.nodes)], host, kind)
         self.nodes.append(node)
         return node
 
@@ -194,20 +197,17 @@ class Cluster:
     # ---- writing and auditing -------------------------------------------------------------------------------------
     def writers(self, direct=1, routed=1, inside=()):
         """Writers to each data node directly, writers that try all nodes, and writers on the hosts `inside`."""
-        made = []
+        made = [self.direct_writer(node) for node in self.data_nodes() for _ in range(direct)]
+        made += [self.routed_writer() for _ in range(routed)]
+        return made + [self.direct_writer(node, home=node) for node in inside]
 
-        def add(connect, namespace=None):
-            made.append(auditing.Writer(self.next_writer(), connect, namespace))
+    def direct_writer(self, node, home=None):
+        return auditing.Writer(self.next_writer(), lambda: node.connect(target_session_attrs="read-write"), home)
 
-        for node in self.data_nodes():
-            for _ in range(direct):
-                add(lambda node=node: node.connect(target_session_attrs="read-write"))
+    def routed_writer(self, kind=auditing.Writer):
+        first = self.data_nodes()[0]
         hosts = ",".join(node.address for node in self.data_nodes())
-        for _ in range(routed):
-            add(lambda: self.data_nodes()[0].connect(host=hosts, target_session_attrs="read-write"))
-        for node in inside:
-            add(lambda node=node: node.connect(target_session_attrs="read-write"), self.network.namespace(node.host))
-        return made
+        return kind(self.next_writer(), lambda: first.connect(host=hosts, target_session_attrs="read-write"))
 
     writer_count = 0
 

@@ -1,4 +1,4 @@
-"""A real etcd on loopback, for clusters that keep their record there."""
+"""A real etcd, for clusters that keep their record there."""
 import pathlib
 import signal
 import subprocess
@@ -12,10 +12,10 @@ from waiting import wait_for
 
 
 class Etcd:
-    def __init__(self, directory):
+    def __init__(self, directory, address=None):
         self.directory = pathlib.Path(directory)
-        self.address = next(address for address in (f"127.78.{n}.1" for n in range(1, 255))
-                            if is_free(address, 12379) and is_free(address, 12380))
+        self.address = address or next(address for address in (f"127.78.{n}.1" for n in range(1, 255))
+                                       if is_free(address, 12379) and is_free(address, 12380))
         self.process = None
 
     @property

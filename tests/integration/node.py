@@ -28,7 +28,12 @@ class Node:
     # ---- the program ----------------------------------------------------------------------------------------------
     def command(self, *words):
         """A pgkeel command line for this node, on its own host."""
-        return [*self.cluster.network.command(self.host), program.pgkeel(), *(str(word) for word in words)]
+        return [*self.cluster.network.command(self.host), self.cluster.binary or program.pgkeel(),
+                *(str(word) for word in words)]
+
+    def service(self):
+        """What a service manager starts."""
+        return self.command("node", "--dir", self.directory)
 
     def keel(self, *words, seconds=60):
         """Runs a command against this node's directory; the result, whatever it was."""
@@ -47,7 +52,7 @@ class Node:
         options = ["--dir", self.directory, "--name", self.name, "--address", self.address,
                    "--peer-port", PORTS["peer"], "--api-port", PORTS["api"]]
         if self.kind == "data":
-            options += ["--postgres-port", PORTS["postgres"]]
+            options += ["--postgres-port", PORTS["postgres"], "--postgres-bin", program.postgres_bin()]
         return [str(word) for word in options]
 
     def start(self):
@@ -55,7 +60,7 @@ class Node:
         assert not self.running(), f"{self.name} runs already"
         self.starts += 1
         with open(self.cluster.root / f"{self.name}.log", "ab") as log:
-            self.process = subprocess.Popen(self.command("node", "--dir", self.directory), stdin=subprocess.DEVNULL,
+            self.process = subprocess.Popen(self.service(), stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log, start_new_session=True)
         return self
 

@@ -28,7 +28,9 @@ def pgkeel():
 
 
 def postgres_bin():
-    """The newest PostgreSQL of this machine."""
+    """What PGKEEL_POSTGRES_BIN names, else the newest PostgreSQL of this machine."""
+    if named := os.environ.get("PGKEEL_POSTGRES_BIN"):
+        return pathlib.Path(named)
     found = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[-3]))
     if not found:
         raise Missing("no PostgreSQL in /usr/lib/postgresql. mend: make deps")

@@ -20,6 +20,7 @@ class Bench:
         self.root.chmod(0o755)
         self.network = Loopback()
         self.password = "unused"
+        self.binary = None
         self.made = []
 
     def node(self, name="anna"):
@@ -124,7 +125,9 @@ def test_init_refuses_bad_names(bench):
 def test_init_with_missing_binaries(bench):
     """PostgreSQL is not where it was said to be."""
     node = bench.node()
-    done = program.run(node.command("init", "--cluster", "shop", *node.place_options(), "--postgres-bin", "/nowhere/bin"))
+    words = node.place_options()
+    words[words.index("--postgres-bin") + 1] = "/nowhere/bin"
+    done = program.run(node.command("init", "--cluster", "shop", *words))
     refused(done, "/nowhere/bin")
     assert not (node.directory / "data").exists() and not (node.directory / "identity.json").exists()
 

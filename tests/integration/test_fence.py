@@ -28,7 +28,8 @@ def test_row_31_postgresql_started_by_hand(three):
     data = node.directory / "data"
     (data / "standby.signal").unlink()
     with open(three.root / "by_hand.log", "wb") as log:
-        by_hand = subprocess.Popen(program.as_server_user([str(program.postgres_bin() / "postgres"), "-D", str(data)]),
+        command = program.as_server_user([str(program.postgres_bin() / "postgres"), "-D", str(data)])
+        by_hand = subprocess.Popen([*three.network.command(node.host), *command],
                                    stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/")
     try:
         wait_for(node.is_admin_primary, 30, "it runs as a primary", (three.root / "by_hand.log").read_text)

@@ -35,7 +35,7 @@ def test_row_9_primary_isolated_with_clients(hosts):
     """
     old = hosts.wait_whole()
     with hosts.load(inside=[old, old]) as load:
-        inside = [writer for writer in load.writers if writer.namespace]
+        inside = [writer for writer in load.writers if writer.home is old]
         wait_for(lambda: all(len(writer.ledger.acknowledged) > 20 for writer in inside), 30, "writes inside",
                  hosts.describe)
         hosts.network.cut(old.host)

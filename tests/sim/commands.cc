@@ -17,6 +17,7 @@ NameMask mask_of(World const& world, cluster::Names const& names) {
 }
 constexpr Time kBarrierLimit = 5 * kSecond;
 constexpr Time kStopLimit = 5 * kSecond;
+constexpr Time kKillLimit = 10 * kSecond;
 }  // namespace
 
 void Host::begin(cluster::Command const& command) {
@@ -169,7 +170,7 @@ void Host::promote_later(Time delay, std::uint64_t server, std::uint32_t timelin
                          std::shared_ptr<std::vector<cluster::Branch> const> lineage) {
     world_.scheduler.after(delay, [this, server, timeline, lineage] {
         if (postgres.life != server || postgres.proc != Proc::recovery) return;
-        if (postgres.paused) {
+        if (postgres.paused || postgres.stalled) {
             promote_later(5 * kMs, server, timeline, lineage);
             return;
         }
@@ -242,22 +243,25 @@ void Host::stop_wait() {
     bool const late = world_.scheduler.now() - command_began_ > kStopLimit;
     if (postgres.shutting_down() && !late) return after(3 * kMs, &Host::stop_wait);
     if (postgres.running()) {
-        postgres.kill_all();
+        postgres.die();
         postgres.clean = !late;
     }
+    if (postgres.dying) return finish(false, "processes survive SIGKILL");
     finish(true, "");
 }
 
-// SIGQUIT, 200 ms later SIGKILL.
+// SIGQUIT, 20 ms later SIGKILL.
 void Host::run_kill() {
     ++world_.counts.kills;
     bool const stubborn = postgres.paused || world_.rng.chance(world_.plan.stubborn);
-    after(stubborn ? 200 * kMs : world_.rng.between(1, 5) * kMs, &Host::kill_done);
+    after(stubborn ? 22 * kMs : world_.rng.between(1, 5) * kMs, &Host::kill_done);
 }
 
 void Host::kill_done() {
-    if (postgres.running()) postgres.kill_all();
-    finish(true, "");
+    if (postgres.running() && !postgres.dying) postgres.die();
+    if (!postgres.dying) return finish(true, "");
+    if (world_.scheduler.now() - command_began_ > kKillLimit) return finish(false, "processes survive SIGKILL");
+    after(10 * kMs, &Host::kill_done);
 }
 
 bool Host::source_serves() const {

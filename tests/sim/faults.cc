@@ -75,6 +75,8 @@ void Faults::cause(Fault fault) {
         case Fault::slow_promotion:
         case Fault::stuck_receiver:
         case Fault::disk_full:
+        case Fault::disk_stall:
+        case Fault::disk_tight:
             return on_disk(fault, data_victim());
         case Fault::partition:
         case Fault::isolate:
@@ -143,6 +145,14 @@ void Faults::on_disk(Fault fault, int node) {
         case Fault::stuck_receiver:
             pg.receiver_sticks = true;
             later(2 * span, [&pg] { pg.receiver_sticks = false; });
+            break;
+        case Fault::disk_stall:
+            host.stall_disk();
+            later(2 * span, [&host] { host.unstall_disk(); });
+            break;
+        case Fault::disk_tight:
+            host.disk_tight = true;
+            later(2 * span, [&host] { host.disk_tight = false; });
             break;
         default:
             host.disk_full = true;
@@ -313,7 +323,8 @@ void Faults::heal() {
     world_.plan.lost_answers = 0;
     for (int node = 0; node < world_.size(); ++node) {
         Host& host = world_.host(node);
-        host.disk_full = false;
+        host.disk_full = host.disk_tight = false;
+        host.unstall_disk();
         host.postgres.fsync_factor = 1;
         host.postgres.promote_extra = 0;
         host.postgres.receiver_sticks = false;

@@ -138,9 +138,9 @@ void Host::guard() {
     std::uint64_t const life = postgres.life;
     ++world_.counts.guardian_kills;
     SIM_TELL(world_, "{} guardian kills the server: the lease ran out", id_.value);
-    world_.scheduler.after(paused ? 200 * kMs : world_.rng.between(1, 5) * kMs, [this, life] {
+    world_.scheduler.after(paused ? 22 * kMs : world_.rng.between(1, 5) * kMs, [this, life] {
         if (postgres.life != life) return;
-        postgres.kill_all();
+        postgres.die();
         observe_soon(5 * kMs);
     });
 }
@@ -234,8 +234,8 @@ void Host::run(Waiting const& event) {
                 draining_ = false;
                 std::uint64_t const server = postgres.life;
                 world_.scheduler.after(world_.rng.between(1, 3) * kMs, [this, server] {
-                    if (postgres.life == server) postgres.kill_all();
-                    observe_soon(0);
+                    if (postgres.life == server && !postgres.dying) postgres.die();
+                    observe_soon(postgres.dying ? 10 * kMs : 0);
                 });
                 return;
             }
@@ -294,8 +294,14 @@ void Host::persist(Epoch floor, std::vector<Effect> effects, std::size_t rest) {
     Time const span = static_cast<Time>(static_cast<double>(world_.rng.between(100, 1500)) * postgres.fsync_factor);
     std::uint64_t const life = agent_life_;
     auto const kept = std::make_shared<std::vector<Effect>>(std::move(effects));
+    finish_persist(span, life, floor, kept, rest);
+}
+
+void Host::finish_persist(Time span, std::uint64_t life, Epoch floor, std::shared_ptr<std::vector<Effect>> const& kept,
+                          std::size_t rest) {
     world_.scheduler.after(span, [this, life, floor, kept, rest] {
         if (life != agent_life_) return;
+        if (postgres.stalled) return finish_persist(10 * kMs, life, floor, kept, rest);
         durable_floor = std::max(durable_floor, floor);
         apply(std::move(*kept), rest);
     });

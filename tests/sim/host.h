@@ -29,6 +29,9 @@ class Host {
     bool works() const { return powered_ && node_ && agent_paused_ == 0; }
     bool agent_paused() const { return agent_paused_ > 0; }
     bool disk_full = false;
+    bool disk_tight = false;
+    void stall_disk();
+    void unstall_disk();
     cluster::Node const* node() const { return node_.get(); }
     HostClock& clock() { return clock_; }
     PostgresModel postgres;
@@ -72,6 +75,8 @@ class Host {
     void apply(std::vector<cluster::Effect> effects, std::size_t from);
     void apply_one(cluster::Effect& effect);
     void persist(Epoch floor, std::vector<cluster::Effect> effects, std::size_t rest);
+    void finish_persist(Time span, std::uint64_t life, Epoch floor,
+                        std::shared_ptr<std::vector<cluster::Effect>> const& kept, std::size_t rest);
     void arm(Instant deadline);
     void guard();
     void tick_later();
@@ -122,6 +127,7 @@ class Host {
     bool machine_paused_ = false;
     bool blind_pause_ = false;
     Time paused_at_ = 0;
+    Time stalled_at_ = 0;
     Time blind_total_ = 0;
     Time resumed_at_ = 0;
 

@@ -4,6 +4,17 @@
 
 namespace keel::sim {
 
+void Host::stall_disk() {
+    if (!postgres.stalled) stalled_at_ = world_.scheduler.now();
+    postgres.stall();
+}
+
+void Host::unstall_disk() {
+    bool const was_dying = postgres.dying;
+    postgres.unstall();
+    if (was_dying) observe_soon(5 * kMs);
+}
+
 cluster::Observation Host::look() const {
     using cluster::Server;
     PostgresModel const& pg = postgres;
@@ -23,6 +34,11 @@ cluster::Observation Host::look() const {
         seen.server = Server::starting;
     else
         seen.server = pg.proc == Proc::primary ? Server::primary : Server::recovery;
+    if (disk_full || (pg.stalled && world_.scheduler.now() - stalled_at_ > 2 * kSecond))
+        seen.disk = cluster::Disk::useless;
+    else if (disk_tight)
+        seen.disk = cluster::Disk::tight;
+    if (seen.disk != cluster::Disk::sound) seen.disk_text = word(seen.disk);
     if (!pg.present || pg.marker) return seen;
     if (hung) seen.problem = "the server does not answer";
     int branch = pg.branch;

@@ -11,8 +11,9 @@ using cluster::Mode;
 using cluster::Record;
 
 namespace {
-// What async mode and a leader without standbys may overlap: rates of clocks, and the SIGKILL 200 ms after the SIGQUIT.
-constexpr Time kClockBound = 260 * kMs;
+// What async mode and a leader without standbys may overlap: rates of clocks, and the time of a kill on a machine that
+// wakes up behind its deadline. Else a kill is over within the margin of the lease.
+constexpr Time kClockBound = 30 * kMs;
 
 std::uint32_t mask_of(World const& world, std::set<NodeId> const& ids) {
     std::uint32_t mask = 0;

@@ -1,4 +1,4 @@
-// The checkers of docs/PROTOCOL.md section 9. Each looks at the truth of the whole world, which no node can see.
+// The checkers of docs/PROTOCOL.md section 10. Each looks at the truth of the whole world, which no node can see.
 #pragma once
 
 #include <map>

@@ -8,7 +8,7 @@ char const* name_of(Fault fault) {
         "blind pause",   "postgres pause", "partition",        "isolation",      "one way",        "wal link cut",
         "peer link cut", "store cut",      "slow fsync",       "slow promotion", "stuck receiver", "disk full",
         "lossy network", "late network",   "switchover",       "mode change",    "quorum change",  "pause",
-        "member change", "tags",           "settings"};
+        "member change", "tags",           "settings",         "disk stall",     "disk tight"};
     return kNames[static_cast<int>(fault)];
 }
 

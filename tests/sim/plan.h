@@ -38,8 +38,10 @@ enum class Fault {
     member_change,
     tags,
     settings,
+    disk_stall,
+    disk_tight,
 };
-inline constexpr int kFaults = static_cast<int>(Fault::settings) + 1;
+inline constexpr int kFaults = static_cast<int>(Fault::disk_tight) + 1;
 char const* name_of(Fault fault);
 
 // Faults put into the driver or the models on purpose; those of the machine itself are cluster::Mutation.

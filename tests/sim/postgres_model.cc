@@ -29,7 +29,7 @@ void PostgresModel::recover_later(Time span) {
     std::uint64_t const mine = life;
     world_.scheduler.after(span, [this, mine] {
         if (mine != life) return;
-        if (paused)
+        if (paused || stalled)
             recover_later(10 * kMs);
         else
             finish_start();
@@ -79,8 +79,23 @@ void PostgresModel::postmaster_dies(Time orphans_live) {
     drop_links();
     std::uint64_t const mine = life;
     world_.scheduler.after(orphans_live, [this, mine] {
-        if (mine == life && proc == Proc::down) kill_all();
+        if (mine == life && proc == Proc::down) die();
     });
+}
+
+void PostgresModel::die() {
+    if (!stalled || !running()) return kill_all();
+    pause();
+    dying = true;
+}
+
+void PostgresModel::stall() { stalled = true; }
+
+void PostgresModel::unstall() {
+    if (!std::exchange(stalled, false)) return;
+    if (dying) return kill_all();
+    if (paused) return;
+    if (std::uint64_t const lsn = std::exchange(held_disk_, 0); lsn != 0) reach_disk(lsn);
 }
 
 void PostgresModel::kill_all() {
@@ -90,7 +105,7 @@ void PostgresModel::kill_all() {
     proc = Proc::down;
     backends = false;
     settled = false;
-    paused = false;
+    paused = dying = false;
     stuck_since = -1;
     held_arrival_ = 0;
     held_disk_ = 0;
@@ -122,7 +137,7 @@ void PostgresModel::shut_down() {
 void PostgresModel::end_when_drained() {
     bool const drained =
         std::ranges::all_of(senders, [&](Sender const& s) { return !s.connected || s.flush >= flushed; });
-    if (drained && !paused) {
+    if (drained && !paused && !stalled) {
         kill_all();
         clean = true;
         return;
@@ -145,10 +160,10 @@ void PostgresModel::pause() {
 }
 
 void PostgresModel::resume() {
-    if (!paused) return;
+    if (!paused || dying) return;
     paused = false;
     stuck_since = -1;
-    if (std::uint64_t const lsn = std::exchange(held_disk_, 0); lsn != 0) reach_disk(lsn);
+    if (std::uint64_t const lsn = stalled ? 0 : std::exchange(held_disk_, 0); lsn != 0) reach_disk(lsn);
     if (std::uint64_t const lsn = std::exchange(held_arrival_, 0); lsn != 0 && receiver.connected) {
         arrive(receiver.link, held_branch_, lsn);
     }

@@ -46,6 +46,7 @@ class PostgresModel {
     Proc proc = Proc::down;
     bool backends = false;   // read-write backends live, perhaps without a postmaster
     bool paused = false;     // SIGSTOP to all
+    bool dying = false;      // killed, but it waits for the disk: it does nothing more, and is there
     bool settled = false;    // all local WAL is replayed
     bool received = false;   // WAL came in during this life
     bool clean = true;       // the last stop was a planned one
@@ -81,6 +82,7 @@ class PostgresModel {
     Time promote_extra = 0;        // a stalled disk while it promotes
     bool receiver_sticks = false;  // a cut takes effect only when the receiver is killed
     Time replay_delay = 0;
+    bool stalled = false;  // no write to the disk comes back
 
     // ---- life
     void begin_start();             // processes exist, no connections yet
@@ -88,7 +90,10 @@ class PostgresModel {
     void open_read_write(int new_branch);
     void postmaster_dies(Time orphans_live);
     void shut_down();  // planned: clients are gone, walsenders still send; from here on the server goes its way
+    void die();        // SIGKILL: gone at once, or as soon as the disk answers
     void kill_all();   // every process is gone
+    void stall();
+    void unstall();
     void power_off();  // and what was not flushed is lost
     void pause();
     void resume();

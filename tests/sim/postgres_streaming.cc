@@ -52,7 +52,7 @@ void PostgresModel::to_disk() {
 }
 
 void PostgresModel::reach_disk(std::uint64_t lsn) {
-    if (paused) {
+    if (paused || stalled) {
         held_disk_ = std::max(held_disk_, lsn);
         return;
     }

@@ -275,6 +275,11 @@ void RegisterStore::save_next(int node) {
 
 void RegisterStore::saved(int node, Durable durable, int to, Message const& reply) {
     Seat& self = seat(node);
+    if (world_.host(node).postgres.stalled) {
+        auto const kept = std::make_shared<std::pair<Durable, Message> const>(std::move(durable), reply);
+        later(node, 10 * kMs, [this, node, to, kept] { saved(node, kept->first, to, kept->second); });
+        return;
+    }
     self.saving.reset();
     if (world_.host(node).disk_full) {
         ++world_.counts.persist_failures;  // no answer

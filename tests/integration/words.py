@@ -1,0 +1,36 @@
+"""The words that a node's agent and guardian share (src/agent/deadline_file.cc), read from outside."""
+import dataclasses
+import os
+import struct
+import time
+
+LAYOUT = struct.Struct("<Q40sqQqQqQqQQ")
+MAGIC = 0x6b65656c64656164
+
+
+@dataclasses.dataclass
+class Words:
+    deadline_us: int  # CLOCK_BOOTTIME
+    armed: bool
+    postmaster: int
+    agent_us: int
+    guardian: int
+    beats: int
+
+
+def read(directory):
+    """None while there are none."""
+    place = os.stat(directory)
+    try:
+        with open(f"/dev/shm/pgkeel-{place.st_dev:x}-{place.st_ino:x}", "rb") as file:
+            raw = file.read(LAYOUT.size)
+    except FileNotFoundError:
+        return None
+    if len(raw) < LAYOUT.size:
+        return None
+    magic, _, deadline, armed, postmaster, _, agent, _, guardian, beats, _ = LAYOUT.unpack(raw)
+    return Words(deadline, armed != 0, postmaster, agent, guardian, beats) if magic == MAGIC else None
+
+
+def boot_us():
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000
