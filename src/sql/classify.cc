@@ -136,24 +136,11 @@ void read_fetch(Cursor& cursor, Statement& statement) {
 }
 
 // Words of a body of code that may change the session. An EXECUTE may do anything.
-constexpr std::array<std::string_view, 18> kChanges = {"set",
-                                                       "reset",
-                                                       "set_config",
-                                                       "temp",
-                                                       "temporary",
-                                                       "pg_temp",
-                                                       "listen",
-                                                       "load",
-                                                       "prepare",
-                                                       "hold",
-                                                       "execute",
-                                                       "discard",
-                                                       "advisory",
-                                                       "dblink",
-                                                       "call",
-                                                       "pg_advisory_lock",
-                                                       "pg_advisory_lock_shared",
-                                                       "pg_try_advisory_lock"};
+constexpr std::array<std::string_view, 15> kChanges = {"set",  "reset",     "set_config", "set_limit", "setseed",
+                                                       "temp", "temporary", "listen",     "load",      "prepare",
+                                                       "hold", "execute",   "discard",    "call",      "advisory"};
+constexpr std::array<std::string_view, 5> kChangePrefixes = {"pg_temp", "pg_advisory_lock", "pg_try_advisory", "dblink",
+                                                             "pg_replication_origin"};
 
 bool may_change_session(std::string_view body) {
     std::string word;
@@ -161,12 +148,13 @@ bool may_change_session(std::string_view body) {
         char const c = i < body.size() ? body[i] : ' ';
         bool const letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
         if (letter) {
-            if (word.size() < 32) word += c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+            if (word.size() < 64) word += c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
             continue;
         }
-        if (std::ranges::find(kChanges, word) != kChanges.end() || word.starts_with("pg_try_advisory") ||
-            word.starts_with("dblink"))
+        if (std::ranges::find(kChanges, word) != kChanges.end() || word.ends_with("_replication_slot")) return true;
+        if (std::ranges::any_of(kChangePrefixes, [&](std::string_view prefix) { return word.starts_with(prefix); }))
             return true;
+        if (word == "u" && c == '&') return true;  // a name or string with Unicode escapes
         word.clear();
     }
     return false;

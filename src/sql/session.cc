@@ -81,9 +81,17 @@ std::string setting_name(Cursor& cursor) {
     return name;
 }
 
+bool may_say_temp(std::string value) {
+    std::ranges::transform(value, value.begin(),
+                           [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+    return value.find("pg_temp") != std::string::npos;
+}
+
 bool finish(Statement& statement, Setting setting) {
     if (is_any(setting.name, kOfTransaction)) setting.local = true;
     if (!setting.trackable && !setting.local) statement.pins.untracked_setting = true;
+    // With it in front, CREATE TABLE makes temporary tables without saying so.
+    if (setting.name == "search_path" && may_say_temp(setting.value)) statement.pins.temp_object = true;
     statement.settings.push_back(std::move(setting));
     return true;
 }
