@@ -128,11 +128,12 @@ bool read_declare(Cursor& cursor, Statement& statement) {
     return statement.verb == Verb::declare_cursor;
 }
 
-void read_fetch(Cursor& cursor, Statement& statement) {
+bool read_fetch(Cursor& cursor, Statement& statement) {
     statement.verb = Verb::fetch;
-    for (; !cursor.at_end(); cursor.step())
+    for (; !cursor.at_end() && cursor.here().kind != Kind::bad; cursor.step())
         if (cursor.here().is_name() && cursor.peek(1).kind == Kind::end)
             statement.name = name_of(cursor.lexer(), cursor.here()).value_or("");
+    return cursor.at_end();
 }
 
 // Words of a body of code that may change the session. An EXECUTE may do anything.
@@ -160,10 +161,10 @@ bool may_change_session(std::string_view body) {
     return false;
 }
 
-void read_do(Cursor& cursor, Statement& statement) {
+bool read_do(Cursor& cursor, Statement& statement) {
     statement.verb = Verb::do_block;
     std::size_t bodies = 0;
-    for (; !cursor.at_end(); cursor.step()) {
+    for (; !cursor.at_end() && cursor.here().kind != Kind::bad; cursor.step()) {
         if (cursor.here().is_string()) {
             bool const plain = cursor.here().kind == Kind::string || cursor.here().kind == Kind::dollar_string;
             ++bodies;
@@ -174,6 +175,7 @@ void read_do(Cursor& cursor, Statement& statement) {
         }
     }
     if (bodies != 1) statement.pins.do_block = true;
+    return cursor.at_end();
 }
 
 void read_create(Cursor& cursor, Statement& statement) {
@@ -248,14 +250,22 @@ bool read_statement(Word first, Cursor& cursor, Statement& statement, Dialect co
             return read_declare(cursor, statement);
         case Word::fetch:
         case Word::move:
-            return read_fetch(cursor, statement), true;
+            return read_fetch(cursor, statement);
         case Word::do_:
-            return read_do(cursor, statement), true;
+            return read_do(cursor, statement);
         case Word::create:
             return read_create(cursor, statement), statement.verb != Verb::unknown;
         default:
             return read_named(first, cursor, statement) || read_simple(first, cursor, statement);
     }
+}
+
+// Of what a statement's reader left alone. EXPLAIN's query was read by a cursor of its own.
+bool is_sql_to_the_end(Cursor& cursor, Statement const& statement) {
+    if (statement.verb == Verb::explain) return true;
+    for (; !cursor.at_end(); cursor.step())
+        if (cursor.here().kind == Kind::bad || cursor.here().kind == Kind::semicolon) return false;
+    return true;
 }
 
 bool is_read(Verb verb) {
@@ -294,7 +304,8 @@ Statement classify(std::string_view text, Dialect const& dialect) {
         if (statement.verb == Verb::unknown) forget(statement, first);
     } else {
         cursor.step();
-        if (!read_statement(first, cursor, statement, dialect)) forget(statement, first);
+        if (!read_statement(first, cursor, statement, dialect) || !is_sql_to_the_end(cursor, statement))
+            forget(statement, first);
     }
     if (!is_read(statement.verb) && statement.verb != Verb::unknown) {
         statement.reach = {};
