@@ -20,8 +20,8 @@ struct Verdict {
 // driver can hand them over.
 class Catalogue {
   public:
-    // Rows (schema, name, volatile): one per function, procedures left out; an aggregate is as volatile as the
-    // functions behind it.
+    // Rows (schema, name, volatile): one per function; a procedure counts as volatile, an aggregate is as volatile as
+    // the functions behind it, and any function as its arguments' defaults.
     static constexpr std::string_view kFunctionsQuery = R"(
 select n.nspname, p.proname,
        p.prokind not in ('f', 'a', 'w') or p.provolatile = 'v' or exists (
@@ -29,6 +29,10 @@ select n.nspname, p.proname,
              join pg_catalog.pg_proc f on f.oid in (a.aggtransfn, a.aggfinalfn, a.aggcombinefn, a.aggserialfn,
                                                     a.aggdeserialfn, a.aggmtransfn, a.aggminvtransfn, a.aggmfinalfn)
             where a.aggfnoid = p.oid and f.provolatile = 'v')
+       or exists (
+           select 1 from pg_catalog.regexp_matches(p.proargdefaults::text, ':(?:op)?funcid (\d+)', 'g') m
+             join pg_catalog.pg_proc f on f.oid = m[1]::oid
+            where f.provolatile = 'v')
   from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace)";
     // Rows (schema, symbol, volatile).
     static constexpr std::string_view kOperatorsQuery = R"(

@@ -128,32 +128,20 @@ bool read_declare(Cursor& cursor, Statement& statement) {
     return statement.verb == Verb::declare_cursor;
 }
 
-void read_fetch(Cursor& cursor, Statement& statement) {
+bool read_fetch(Cursor& cursor, Statement& statement) {
     statement.verb = Verb::fetch;
-    for (; !cursor.at_end(); cursor.step())
+    for (; !cursor.at_end() && cursor.here().kind != Kind::bad; cursor.step())
         if (cursor.here().is_name() && cursor.peek(1).kind == Kind::end)
             statement.name = name_of(cursor.lexer(), cursor.here()).value_or("");
+    return cursor.at_end();
 }
 
 // Words of a body of code that may change the session. An EXECUTE may do anything.
-constexpr std::array<std::string_view, 18> kChanges = {"set",
-                                                       "reset",
-                                                       "set_config",
-                                                       "temp",
-                                                       "temporary",
-                                                       "pg_temp",
-                                                       "listen",
-                                                       "load",
-                                                       "prepare",
-                                                       "hold",
-                                                       "execute",
-                                                       "discard",
-                                                       "advisory",
-                                                       "dblink",
-                                                       "call",
-                                                       "pg_advisory_lock",
-                                                       "pg_advisory_lock_shared",
-                                                       "pg_try_advisory_lock"};
+constexpr std::array<std::string_view, 15> kChanges = {"set",  "reset",     "set_config", "set_limit", "setseed",
+                                                       "temp", "temporary", "listen",     "load",      "prepare",
+                                                       "hold", "execute",   "discard",    "call",      "advisory"};
+constexpr std::array<std::string_view, 5> kChangePrefixes = {"pg_temp", "pg_advisory_lock", "pg_try_advisory", "dblink",
+                                                             "pg_replication_origin"};
 
 bool may_change_session(std::string_view body) {
     std::string word;
@@ -161,21 +149,22 @@ bool may_change_session(std::string_view body) {
         char const c = i < body.size() ? body[i] : ' ';
         bool const letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
         if (letter) {
-            if (word.size() < 32) word += c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+            if (word.size() < 64) word += c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
             continue;
         }
-        if (std::ranges::find(kChanges, word) != kChanges.end() || word.starts_with("pg_try_advisory") ||
-            word.starts_with("dblink"))
+        if (std::ranges::find(kChanges, word) != kChanges.end() || word.ends_with("_replication_slot")) return true;
+        if (std::ranges::any_of(kChangePrefixes, [&](std::string_view prefix) { return word.starts_with(prefix); }))
             return true;
+        if (word == "u" && c == '&') return true;  // a name or string with Unicode escapes
         word.clear();
     }
     return false;
 }
 
-void read_do(Cursor& cursor, Statement& statement) {
+bool read_do(Cursor& cursor, Statement& statement) {
     statement.verb = Verb::do_block;
     std::size_t bodies = 0;
-    for (; !cursor.at_end(); cursor.step()) {
+    for (; !cursor.at_end() && cursor.here().kind != Kind::bad; cursor.step()) {
         if (cursor.here().is_string()) {
             bool const plain = cursor.here().kind == Kind::string || cursor.here().kind == Kind::dollar_string;
             ++bodies;
@@ -186,6 +175,7 @@ void read_do(Cursor& cursor, Statement& statement) {
         }
     }
     if (bodies != 1) statement.pins.do_block = true;
+    return cursor.at_end();
 }
 
 void read_create(Cursor& cursor, Statement& statement) {
@@ -260,14 +250,22 @@ bool read_statement(Word first, Cursor& cursor, Statement& statement, Dialect co
             return read_declare(cursor, statement);
         case Word::fetch:
         case Word::move:
-            return read_fetch(cursor, statement), true;
+            return read_fetch(cursor, statement);
         case Word::do_:
-            return read_do(cursor, statement), true;
+            return read_do(cursor, statement);
         case Word::create:
             return read_create(cursor, statement), statement.verb != Verb::unknown;
         default:
             return read_named(first, cursor, statement) || read_simple(first, cursor, statement);
     }
+}
+
+// Of what a statement's reader left alone. EXPLAIN's query was read by a cursor of its own.
+bool is_sql_to_the_end(Cursor& cursor, Statement const& statement) {
+    if (statement.verb == Verb::explain) return true;
+    for (; !cursor.at_end(); cursor.step())
+        if (cursor.here().kind == Kind::bad || cursor.here().kind == Kind::semicolon) return false;
+    return true;
 }
 
 bool is_read(Verb verb) {
@@ -306,7 +304,8 @@ Statement classify(std::string_view text, Dialect const& dialect) {
         if (statement.verb == Verb::unknown) forget(statement, first);
     } else {
         cursor.step();
-        if (!read_statement(first, cursor, statement, dialect)) forget(statement, first);
+        if (!read_statement(first, cursor, statement, dialect) || !is_sql_to_the_end(cursor, statement))
+            forget(statement, first);
     }
     if (!is_read(statement.verb) && statement.verb != Verb::unknown) {
         statement.reach = {};

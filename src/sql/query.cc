@@ -87,6 +87,11 @@ bool read_explain(Cursor& cursor, Statement& statement, Dialect const& dialect) 
     statement.reach.unsafe = "it explains what is no query";
     if (cursor.take(Word::execute) && cursor.here().is_name())
         statement.name = name_of(cursor.lexer(), cursor.here()).value_or("");
+    // EXPLAIN ANALYZE CREATE TABLE AS makes the table.
+    if (cursor.take(Word::create)) {
+        if (!cursor.take(Word::local)) cursor.take(Word::global);
+        statement.pins.temp_object = cursor.here().is(Word::temp) || cursor.here().is(Word::temporary);
+    }
     watch_rest(cursor, statement);
     return statement.verb == Verb::explain;
 }

@@ -306,7 +306,6 @@ void ReachScan::call(std::vector<std::string> const& parts) {
         value_of(cursor_.lexer(), cursor_.peek(1)).value_or("").find('.') == std::string::npos)
         refuse("a setting may differ from server to server");
     add(reach_.functions, {n > 1 ? parts[n - 2] : "", parts.back()});
-    mention(parts, false, true);
     open(Frame::call);
     cursor_.step();
 }

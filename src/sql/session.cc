@@ -66,14 +66,17 @@ void read_value(Cursor& cursor, Setting& setting) {
     setting.value = std::move(value);
 }
 
-// a.b.c
+// a.b.c; empty: no name, or one that PostgreSQL would cut.
 std::string setting_name(Cursor& cursor) {
     std::string name;
-    while (cursor.here().is_name()) {
-        name += name_of(cursor.lexer(), cursor.here()).value_or("");
+    for (;;) {
+        auto const part = cursor.here().is_name() ? name_of(cursor.lexer(), cursor.here()) : std::nullopt;
+        if (!part) return {};
+        name += *part;
         cursor.step();
-        if (!cursor.take(Kind::dot)) break;
+        if (cursor.here().kind != Kind::dot) break;
         name += '.';
+        cursor.step();
     }
     // Names of settings are compared without regard to case, quoted or not (guc_name_compare).
     std::ranges::transform(name, name.begin(),
@@ -81,9 +84,17 @@ std::string setting_name(Cursor& cursor) {
     return name;
 }
 
+bool may_say_temp(std::string value) {
+    std::ranges::transform(value, value.begin(),
+                           [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+    return value.find("pg_temp") != std::string::npos;
+}
+
 bool finish(Statement& statement, Setting setting) {
     if (is_any(setting.name, kOfTransaction)) setting.local = true;
     if (!setting.trackable && !setting.local) statement.pins.untracked_setting = true;
+    // With it in front, CREATE TABLE makes temporary tables without saying so.
+    if (setting.name == "search_path" && may_say_temp(setting.value)) statement.pins.temp_object = true;
     statement.settings.push_back(std::move(setting));
     return true;
 }
@@ -220,7 +231,9 @@ bool read_set_config(Cursor cursor, Statement& statement) {
         if (!cursor.take(Kind::open)) return false;
         auto const name = value_of(cursor.lexer(), cursor.here());
         cursor.step();
-        if (!name || name->empty() || !cursor.take(Kind::comma) || !cursor.here().is_string()) return false;
+        if (!name || name->empty() || name->find('\\') != std::string::npos || !cursor.take(Kind::comma) ||
+            !cursor.here().is_string())
+            return false;
         Setting setting{.value = one_value(cursor), .by_function = true};
         if (setting.value.empty() || !cursor.take(Kind::comma)) return false;
         setting.local = cursor.here().is(Word::true_);

@@ -9,7 +9,15 @@ namespace {
 
 constexpr std::array<std::string_view, 4> kSessionLocks = {"pg_advisory_lock", "pg_advisory_lock_shared",
                                                            "pg_try_advisory_lock", "pg_try_advisory_lock_shared"};
+// They set something that no SET can say again.
+constexpr std::array<std::string_view, 3> kSettingFunctions = {"setseed", "set_limit",
+                                                               "pg_replication_origin_session_setup"};
 constexpr std::size_t kProbeMax = 64;
+
+// A replication slot may be made for the session only.
+bool makes_slot(std::string_view name) {
+    return (name.starts_with("pg_create_") || name.starts_with("pg_copy_")) && name.ends_with("_replication_slot");
+}
 
 // Whether the call of set_config() under the cursor says TRUE as its third argument: then it ends with the transaction.
 bool is_local_set_config(Cursor cursor) {
@@ -36,14 +44,19 @@ void watch_name(Cursor const& cursor, Statement& statement) {
     }
     std::string_view text = cursor.text_of(token);
     if (token.kind == Kind::quoted) text = text.substr(1, text.size() - 2);
-    // All the names looked for begin with p or s: nothing is copied for the others.
-    if (text.size() < 7 || text.find_first_of("pPsS") != 0) return;
+    // All the names looked for begin with d, p or s: nothing is copied for the others.
+    if (text.size() < 7 || text.find_first_of("dDpPsS") != 0) return;
     auto const name = name_of(cursor.lexer(), token);
     if (!name) return;
     if (name == "pg_temp" || name->starts_with("pg_temp_")) {
         statement.pins.temp_object = true;
+    } else if (makes_slot(*name)) {
+        statement.pins.temp_object = true;
     } else if (std::ranges::find(kSessionLocks, *name) != kSessionLocks.end()) {
         statement.pins.advisory_lock = true;
+    } else if (std::ranges::find(kSettingFunctions, *name) != kSettingFunctions.end() ||
+               name->starts_with("dblink_connect")) {
+        statement.pins.untracked_setting = true;
     } else if (name == "set_config" && !is_local_set_config(cursor)) {
         statement.pins.untracked_setting = true;
     }
