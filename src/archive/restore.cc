@@ -12,7 +12,6 @@
 #include "postgres/conf.h"
 #include "postgres/job.h"
 #include "postgres/libpq.h"
-#include "runtime/log.h"
 
 namespace keel::archive {
 
@@ -100,32 +99,44 @@ Status unpack(Repository const& repository, Plan const& plan, RestoreTo const& t
     return files.sync();
 }
 
-// Starts the server, which ends recovery at the target or does not start at all (since PostgreSQL 13).
+Error not_reached(RestoreTo const& to) {
+    return {Code::unavailable,
+            "the server did not reach the target: its last words are in " + to.directory + "/restore.log",
+            "pgkeel backup verify says whether the repository is whole"};
+}
+
+// It lets nobody in before recovery has ended, and ends itself when it cannot reach the target (PostgreSQL 13 and up).
+Status wait_for_end(RestoreTo const& to, std::string const& socket) {
+    Bound const bound(kRecoveryMost);
+    do {
+        auto link = postgres::Connection::open({{"host", socket},
+                                                {"port", "5432"},
+                                                {"user", "postgres"},
+                                                {"dbname", "postgres"},
+                                                {"passfile", "/dev/null/none"}},
+                                               Bound(10s));
+        auto const recovering = link ? link->value("SELECT pg_is_in_recovery()", Bound(10s))
+                                     : Result<std::string>(std::unexpected(link.error()));
+        if (recovering && *recovering == "f") return {};
+        if (!postgres::run_job({{to.binaries + "/pg_ctl", "-D", to.directory, "status"}}, Bound(60s)))
+            return fail(not_reached(to));
+    } while (bound.pause(200ms));
+    return fail(bound.why("recovery"));
+}
+
 Status prove(RestoreTo const& to, std::string const& socket) {
-    auto const log = to.directory + "/restore.log";
     auto const control = to.binaries + "/pg_ctl";
     auto const options = fmt::format("-p 5432 -c unix_socket_directories={} -c listen_addresses=", socket);
-    auto const started = postgres::run_job(
-        {{control, "-D", to.directory, "-w", "-t", "86400", "-l", log, "-o", options, "start"}}, Bound(kRecoveryMost));
-    if (!started) {
-        auto const stop = postgres::run_job({{control, "-D", to.directory, "-m", "immediate", "stop"}}, Bound(60s));
-        if (stop) runtime::log::warning("restore", "the restored server was stopped");
-        return fail(Code::unavailable, "the server did not reach the target: its last words are in " + log,
-                    "pgkeel backup verify says whether the repository is whole");
-    }
-    auto const proof = [&]() -> Status {
-        KEEL_TRY(auto link, postgres::Connection::open({{"host", socket},
-                                                        {"port", "5432"},
-                                                        {"user", "postgres"},
-                                                        {"dbname", "postgres"},
-                                                        {"passfile", "/dev/null/none"}},
-                                                       Bound(10s)));
-        KEEL_TRY(auto const recovering, link.value("SELECT pg_is_in_recovery()", Bound(10s)));
-        if (recovering == "f") return {};
-        return fail(Code::internal, "the restored server is still in recovery");
-    }();
-    KEEL_CHECK(postgres::run_job({{control, "-D", to.directory, "-w", "-m", "fast", "stop"}}, Bound(600s)));
-    return proof;
+    // pg_ctl counts a server in recovery as started.
+    auto const started = postgres::run_job({{control, "-D", to.directory, "-w", "-t", "3600", "-l",
+                                             to.directory + "/restore.log", "-o", options, "start"}},
+                                           Bound(kRecoveryMost));
+    auto const proof = started ? wait_for_end(to, socket) : Status(std::unexpected(not_reached(to)));
+    auto const stopped = postgres::run_job(
+        {{control, "-D", to.directory, "-w", "-t", "600", "-m", proof ? "fast" : "immediate", "stop"}}, Bound(660s));
+    KEEL_CHECK(proof);
+    KEEL_CHECK(stopped);
+    return {};
 }
 
 }  // namespace

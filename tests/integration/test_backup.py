@@ -150,8 +150,8 @@ def test_killed_archivers_and_points_in_time(archived):
     with archived.load() as load:
         for _ in range(6):
             archived.wait_writes(load, 30)
-            processes.send(primary.inner("archiver"), signal.SIGKILL)
-            wait_for(lambda: primary.inner("archiver"), 30, "another archiver", archived.describe)
+            archiver = wait_for(lambda: primary.inner("archiver"), 30, "another archiver", archived.describe)
+            processes.send(archiver, signal.SIGKILL)
             primary.admin("SELECT pg_switch_wal()")
     before = sorted(row for row, in primary.sql("SELECT id FROM ledger"))
     moment = primary.admin("SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') || 'Z'")
