@@ -177,7 +177,7 @@ void Agent::build_driver() {
         });
     };
     hands.on_record = [this](cluster::Record const& record) { on_record(record); };
-    hands.on_step = [this] { feed->ring(); };
+    hands.on_step = [this] { feed->step(driver->node()); };
     hands.on_fatal = [this](Error const& error) { stop_with(1, to_string(error)); };
     driver = std::make_unique<Driver>(std::move(identity), std::move(hands));
 }

@@ -39,18 +39,27 @@ Finding finding(Status const& status, std::string what, std::string good) {
 
 }  // namespace
 
-cluster::Sight Desk::look() const {
+cluster::Sight Desk::glance() const {
     auto const& node = parts_.driver->node();
     cluster::Sight sight;
     sight.self = self();
     sight.name = config_.name;
     sight.clock = {runtime::boot_now(), runtime::unix_ms_now()};
     sight.record = node.record();
-    if (auto const until = runtime::expires_unix_ms(parts_.prepared->tls.own.certificate))
-        sight.certificate_until_unix_ms = *until;
     sight.opinion = node.opinion();
     sight.peers = node.peers();
     sight.seen = node.observation();
+    return sight;
+}
+
+cluster::Sight Desk::look() const {
+    auto sight = glance();
+    auto const& certificate = parts_.prepared->tls.own.certificate;
+    if (certificate != certificate_read_.first) {
+        auto const until = runtime::expires_unix_ms(certificate);
+        certificate_read_ = {certificate, until ? *until : 0};
+    }
+    sight.certificate_until_unix_ms = certificate_read_.second;
     sight.store_trouble = parts_.store->trouble();
     sight.fence = parts_.fence();
     if (parts_.supervisor != nullptr) {

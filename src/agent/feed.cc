@@ -11,7 +11,7 @@ namespace {
 
 constexpr Duration kSignOfLife = 1s;
 // Positions change with every commit; a proxy needs them less often than it needs a leader.
-constexpr Duration kPositionsEvery = 50ms;
+constexpr Duration kPositionsEvery = 100ms;
 
 constexpr char const* kUsers =
     "SELECT rolname, coalesce(rolpassword, ''), CASE WHEN isfinite(rolvaliduntil) THEN"
@@ -23,7 +23,9 @@ constexpr char const* kUsers =
 Feed::Feed(runtime::Io& io, std::optional<postgres::Place> place)
     : io_(io), place_(std::move(place)), worker_("pg users") {}
 
-void Feed::ring() {
+void Feed::step(cluster::Node const& node) {
+    auto const now = std::pair(node.record() ? node.record()->revision : 0, node.opinion().state);
+    if (std::exchange(seen_, now) == now) return;
     std::erase_if(waiting_, [](auto const& one) { return one.expired(); });
     for (auto const& one : waiting_) {
         if (auto const event = one.lock()) event->notify();
@@ -49,7 +51,7 @@ runtime::Task<void> Feed::stream(runtime::HttpStream& out, Look look) {
             told_at = now;
             if (!co_await out.write(line + "\n")) co_return;
         }
-        co_await changed->wait_for(moved && line.empty() ? kPositionsEvery : kSignOfLife);
+        co_await changed->wait_for(kPositionsEvery);
     }
 }
 

@@ -74,7 +74,7 @@ runtime::HttpHandler api_handler(agent::Desk& desk, std::string version) {
         return try_parameters_of(desk, std::move(parameters));
     };
     offered.routes = [&desk](runtime::HttpStream& out) {
-        return desk.feed().stream(out, [&desk] { return cluster::routes_of(desk.look()); });
+        return desk.feed().stream(out, [&desk] { return cluster::routes_of(desk.glance()); });
     };
     offered.users = [&desk] { return desk.feed().users(); };
     offered.counters = [&desk] { return counters_of(desk.counters()); };
