@@ -170,24 +170,20 @@ void Alerting::tell_peers(cluster::Sight const& sight) {
     report.has_book = speaks_;
     if (speaks_) report.book = book_;
     report.told = told_;
-    auto text = alert::encode(report);
+    auto const text = alert::encode(report);
     bool const due = sight.clock.now - reported_ >= kReportEvery;
-    if (text == last_report_ && !due) return;
-    bool all = true;
     for (auto const& [id, member] : sight.record->members) {
         if (id == sight.self || member.kind != cluster::Kind::data) continue;
-        if (telling_[id]) {
-            all = false;  // its last one is still on the way: again at the next look
-            continue;
-        }
+        // One that was down, or whose last one is still on the way, gets it at a later look.
+        if (telling_[id] || (told_to_[id] == text && !due)) continue;
         telling_[id] = true;
         parts_.scope->spawn("alert report", [this, id, text]() -> Task<void> {
-            (void)co_await parts_.channel->call(id, kReport, text, kCallLimit);
+            auto const taken = co_await parts_.channel->call(id, kReport, text, kCallLimit);
+            told_to_[id] = taken ? text : std::string();
             telling_[id] = false;
         });
     }
-    reported_ = sight.clock.now;
-    if (all) last_report_ = std::move(text);
+    if (due) reported_ = sight.clock.now;
 }
 
 void Alerting::receive(NodeId const& from, alert::Report report) {

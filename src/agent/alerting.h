@@ -79,7 +79,7 @@ class Alerting {
     std::map<NodeId, Heard> heard_;
     std::map<NodeId, bool> telling_;
     std::map<std::string, std::shared_ptr<Mail>> mails_;  // by channel
-    std::string last_report_;
+    std::map<NodeId, std::string> told_to_;               // the last report that it took
     Instant reported_;
     std::int64_t planned_for_ms_ = 0;
     bool speaks_ = false;
