@@ -15,14 +15,17 @@ help:  ## this list
 deps:  ## install what is needed (Debian packages; says which and why)
 	@tools/setup
 
-demo: deps  ## three nodes, load, kill the primary, report; ARGS=--stay leaves them running
+demo:  ## three nodes, load, kill the primary, report; ARGS=--stay leaves them running
+	@tools/setup program
 	@tools/build dev pgkeel
 	@build/dev/pgkeel demo $(ARGS)
 
-build: deps  ## the program, in build/dev
+build:  ## the program, in build/dev
+	@tools/setup program
 	@tools/build dev pgkeel
 
-release: deps  ## the program, optimised, in build/release
+release:  ## the program, optimised, in build/release
+	@tools/setup program
 	@tools/build release pgkeel
 
 ext: deps  ## the PostgreSQL extension, in build/ext/<major>
@@ -47,13 +50,13 @@ sim: deps  ## the simulator: SEEDS=100000
 asan: deps  ## unit tests and simulator under AddressSanitizer and UBSan
 	@tools/check --preset asan --seeds 300 build unit sim
 
-tsan: deps  ## unit tests under ThreadSanitizer
-	@tools/check --preset tsan --seeds 100 build unit
+tsan: deps  ## unit tests under ThreadSanitizer, but for the simulator, which is one thread
+	@tools/check --preset tsan build unit
 
 fuzz: deps  ## fuzz every parser of foreign bytes: MINUTES=1 for all of them together
 	@tools/fuzz --minutes $(or $(MINUTES),1)
 
-bench: deps  ## the figures: outage, memory, rejoin (minutes; prints its conditions)
+bench: deps  ## the figures: outage, memory, rejoin, scrape, dashboard, alert (half an hour; prints its conditions)
 	@tools/build release pgkeel
 	@/usr/bin/python3 tests/bench/bench.py --binary build/release/pgkeel $(ARGS)
 
@@ -69,9 +72,24 @@ bench-failover: deps  ## the matrix's outages, median and worst of 20 (root, hou
 	@/usr/bin/python3 tests/bench/failover.py --binary build/release/pgkeel $(if $(ROWS),--rows $(ROWS)) \
 		$(if $(MODE),--mode $(MODE)) $(ARGS)
 
+postgres-suite: deps  ## PostgreSQL's own regression and isolation tests through the proxy (minutes); ARGS="--only regress"
+	@tools/build dev pgkeel
+	@PGKEEL_BINARY=build/dev/pgkeel /usr/bin/python3 tests/postgres/suite.py $(ARGS)
+
 bench-ext: deps  ## what the extension costs a transaction (minutes)
 	@tools/ext
 	@/usr/bin/python3 tests/bench/bench_ext.py $(ARGS)
+
+bench-proxy: deps  ## the proxy beside PgBouncer and HAProxy (20 minutes); ARGS="--rounds 3 load latency"
+	@tools/setup peers
+	@tools/build release pgkeel
+	@tools/ext
+	@/usr/bin/python3 tests/bench/bench_proxy.py $(ARGS)
+
+bench-backup: deps  ## backups, restores and WAL beside pg_basebackup and pgBackRest (minutes); ARGS="--rounds 5 --scale 100"
+	@tools/setup peers
+	@tools/build release pgkeel
+	@/usr/bin/python3 tests/bench/bench_backup.py $(ARGS)
 
 format: deps  ## clang-format over the tree
 	@tools/lint --format
@@ -82,4 +100,4 @@ lint: deps  ## clang-tidy over src/; ARGS=<path> for one folder
 clean:  ## remove every build
 	rm -rf build
 
-.PHONY: help deps demo build release ext install check unit model sim asan tsan fuzz bench chaos bench-failover bench-ext format lint clean
+.PHONY: help deps demo build release ext install check unit model sim asan tsan fuzz bench chaos bench-failover postgres-suite bench-ext bench-proxy bench-backup format lint clean

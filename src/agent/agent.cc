@@ -6,9 +6,11 @@
 #include <sys/prctl.h>
 
 #include "agent/alerting.h"
+#include "agent/backups.h"
 #include "agent/certificates.h"
 #include "agent/errands.h"
 #include "agent/feed.h"
+#include "agent/ledger.h"
 #include "agent/membership.h"
 #include "agent/stopping.h"
 #include "agent/store_choice.h"
@@ -53,7 +55,6 @@ struct Agent {
 
     Task<void> tick_for_ever();
     Task<void> heed_signals();
-    Task<void> collect_orphans();
     Task<void> end(int code);
     void stop_with(int code, std::string why);
     void on_record(cluster::Record const& record);
@@ -83,14 +84,12 @@ struct Agent {
     std::unique_ptr<runtime::HttpServer> http;
     std::unique_ptr<Certificates> certificates;
     std::unique_ptr<Alerting> alerting;  // none: a witness
+    std::unique_ptr<Backups> backups;    // likewise
+    std::unique_ptr<Ledger> ledger;
     std::unique_ptr<Ending> ending;
     int signals_seen = 0, exit_code = 0;
     bool stopping = false;
 };
-
-constexpr char const* kLeft =
-    "this node has left its cluster; PostgreSQL is stopped, and its data stays where it is "
-    "(mend: to come back, pgkeel join with an empty directory)";
 
 // ---- building ----
 
@@ -113,9 +112,10 @@ Status Agent::build_channel() {
             store.embedded->receive(from, body);
     };
     callbacks.on_call = [this](NodeId from, std::string method, std::string argument) {
-        bool const alerts = alerting && method.starts_with(kAlertCall);
-        return alerts ? alerting->answer(std::move(from), std::move(method), std::move(argument))
-                      : certificates->answer(std::move(from), std::move(method), std::move(argument));
+        if (method == kLedgerCall) return ledger->answer(std::move(argument));
+        if (alerting && method.starts_with(kAlertCall))
+            return alerting->answer(std::move(from), std::move(method), std::move(argument));
+        return certificates->answer(std::move(from), std::move(method), std::move(argument));
     };
     callbacks.is_member = [this](NodeId const& id) { return membership->contains(id); };
     callbacks.on_link = [this](NodeId const& peer, bool up) {
@@ -186,7 +186,9 @@ Status Agent::build_http(MakeHandler const& make_handler) {
     if (!make_handler) return {};
     KEEL_TRY(auto tls, runtime::server_optional_client(prepared.tls));
     handler = make_handler(*desk);
-    http = std::make_unique<runtime::HttpServer>(io, handler);
+    runtime::HttpLimits limits;
+    limits.connections = 256;  // should all proxy hosts listen to this node, there is room for the others still
+    http = std::make_unique<runtime::HttpServer>(io, handler, limits);
     KEEL_CHECK(http->listen_tcp(listen_address(config), config.api_port, std::move(tls)));
     return http->listen_unix(config.agent_socket());
 }
@@ -202,9 +204,13 @@ Status Agent::build(MakeHandler const& make_handler) {
     Desk::Parts parts{
         driver.get(), store.store.get(), supervisor.get(), &prepared, [this] { return reload(); }, feed.get(), fence};
     desk = std::make_unique<Desk>(config, std::move(parts));
+    ledger = std::make_unique<Ledger>(Ledger::Parts{desk.get(), driver.get(), channel.get()});
     KEEL_CHECK(build_http(make_handler));
     Alerting::Parts told{&io, &scope, desk.get(), channel.get(), config.directory};
-    if (supervisor) alerting = std::make_unique<Alerting>(std::move(told));
+    if (supervisor) {
+        alerting = std::make_unique<Alerting>(std::move(told));
+        backups = std::make_unique<Backups>(Backups::Parts{&io, &scope, desk.get(), driver.get(), supervisor.get()});
+    }
     certificates = std::make_unique<Certificates>(
         io, Certificates::Parts{&prepared, driver.get(), channel.get(), http.get(), server.get(), desk->pki()});
     (void)apply_settings();  // of the last known record; what is wrong with them is said when the record is learnt
@@ -290,18 +296,7 @@ Result<std::string> Agent::reload() {
 }
 
 Task<void> Agent::tick_for_ever() {
-    for (;;) {
-        driver->tick();
-        co_await runtime::sleep_for(driver->timing().heartbeat / 4);
-    }
-}
-
-// Children of a killed postmaster become ours; their zombies are nobody else's business.
-Task<void> Agent::collect_orphans() {
-    for (;;) {
-        co_await runtime::sleep_for(2s);
-        runtime::reap_orphans();
-    }
+    for (;;) co_await runtime::sleep_for(driver->tick());
 }
 
 Task<void> Agent::heed_signals() {
@@ -355,12 +350,14 @@ Task<void> Agent::end(int code) {
 void Agent::begin() {
     scope.supervise("signals", [this] { return heed_signals(); });
     scope.supervise("tick", [this] { return tick_for_ever(); });
-    scope.supervise("orphans", [this] { return collect_orphans(); });
+    scope.supervise("orphans", [] { return runtime::collect_orphans(); });
     scope.supervise("phases", [this] { return record_phases(*desk, *driver); });
+    scope.supervise("ledger", [this] { return ledger->run(); });
     scope.supervise("certificate", [this] { return certificates->keep_own(); });
     if (!supervisor) return;
     scope.supervise("members", [this] { return certificates->keep_members(); });
     scope.supervise("alerts", [this] { return alerting->run(); });
+    scope.supervise("backups", [this] { return backups->run(); });
     scope.supervise("slots", [this] { return move_slots(*driver, *supervisor); });
     scope.supervise("errands", [this] { return do_errands(*desk, *driver, *supervisor, *prepared.place); });
     supervisor->begin();

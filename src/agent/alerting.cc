@@ -134,6 +134,7 @@ Look Alerting::gather(cluster::Sight const& sight, cluster::ClusterStatus const&
     }
     judge_channels(status, look);
     judge_deliveries(look);
+    judge_clocks(status, sight.clock.now, look);
     return look;
 }
 
@@ -161,7 +162,32 @@ void Alerting::judge_deliveries(Look& look) const {
     }
 }
 
+void Alerting::judge_clocks(cluster::ClusterStatus const& status, Instant now, Look& look) const {
+    std::map<std::string, double> ahead;
+    for (auto const& member : status.members) {
+        auto const found = ahead_.find(member.id);
+        if (found != ahead_.end() && now - found->second.when <= kReportGood)
+            ahead[member.name] = found->second.seconds;
+    }
+    auto const off = alert::clock_conditions(status.told_by, ahead, settings_);
+    look.conditions.insert(look.conditions.end(), off.begin(), off.end());
+}
+
 // ---- the other nodes ----
+
+Task<void> Alerting::report_to(NodeId id, std::string text) {
+    auto const sent = runtime::boot_now();
+    auto const taken = co_await parts_.channel->call(id, kReport, text, kCallLimit);
+    auto const back = runtime::boot_now();
+    told_to_[id] = taken ? std::move(text) : std::string();
+    telling_[id] = false;
+    if (!taken) co_return;
+    auto const answer = json::read<alert::Taken>(*taken);
+    if (!answer || answer->unix_ms == 0) co_return;
+    // It looked at its clock somewhere between the two: half way is wrong by half the time at most, that is kCallLimit.
+    auto const ours = runtime::unix_ms_now() - to_ms(back - sent) / 2;
+    ahead_[id] = {static_cast<double>(answer->unix_ms - ours) / 1000, back};
+}
 
 void Alerting::tell_peers(cluster::Sight const& sight) {
     alert::Report report;
@@ -177,11 +203,7 @@ void Alerting::tell_peers(cluster::Sight const& sight) {
         // One that was down, or whose last one is still on the way, gets it at a later look.
         if (telling_[id] || (told_to_[id] == text && !due)) continue;
         telling_[id] = true;
-        parts_.scope->spawn("alert report", [this, id, text]() -> Task<void> {
-            auto const taken = co_await parts_.channel->call(id, kReport, text, kCallLimit);
-            told_to_[id] = taken ? text : std::string();
-            telling_[id] = false;
-        });
+        parts_.scope->spawn("alert report", [this, id, text] { return report_to(id, text); });
     }
     if (due) reported_ = sight.clock.now;
 }
@@ -209,7 +231,7 @@ Task<Result<std::string>> Alerting::answer(NodeId from, std::string method, std:
         auto report = alert::decode_report(argument);
         if (!report) co_return fail(report.error());
         receive(from, *std::move(report));
-        co_return std::string("{}");
+        co_return json::write(alert::Taken{runtime::unix_ms_now()});
     }
     if (method == kDo) {
         auto const request = json::read<alert::Request>(argument);
@@ -247,8 +269,13 @@ alert::Listing Alerting::listing() const {
     out.problem = problem_;
     out.speaker = speaks_ ? sight.name : status.leader_alive ? status.leader : std::string();
     for (auto const& [name, mail] : mails_) {
-        alert::ChannelState state{name, mail->channel.kind,      mail->channel.least,
-                                  0,    mail->courier.delivered, mail->courier.problem};
+        alert::ChannelState state;
+        state.name = name;
+        state.kind = mail->channel.kind;
+        state.least = mail->channel.least;
+        state.after_s = to_ms(mail->channel.after) / 1000;
+        state.delivered = mail->courier.delivered;
+        state.problem = mail->courier.problem;
         for (auto const& notice : book_.outbox) state.waiting += notice.open.contains(name) ? 1 : 0;
         out.channels.push_back(std::move(state));
     }

@@ -52,13 +52,20 @@ class Alerting {
         Instant when;
     };
 
+    struct Ahead {
+        double seconds = 0;
+        Instant when;
+    };
+
     Status load();
     void look();
     alert::Look gather(cluster::Sight const& sight, cluster::ClusterStatus const& status) const;
     void judge_deliveries(alert::Look& look) const;
+    void judge_clocks(cluster::ClusterStatus const& status, Instant now, alert::Look& look) const;
     void judge_channels(cluster::ClusterStatus const& status, alert::Look& look) const;
     void receive(NodeId const& from, alert::Report report);
     void tell_peers(cluster::Sight const& sight);
+    runtime::Task<void> report_to(NodeId id, std::string text);
     void keep();
     void deliver();
     runtime::Task<void> send(std::shared_ptr<Mail> mail, alert::Parcel parcel);
@@ -77,6 +84,7 @@ class Alerting {
     std::vector<alert::Condition> own_;
     std::vector<alert::Alert> told_;  // see alert::Report
     std::map<NodeId, Heard> heard_;
+    std::map<NodeId, Ahead> ahead_;  // clocks of the others, against ours
     std::map<NodeId, bool> telling_;
     std::map<std::string, std::shared_ptr<Mail>> mails_;  // by channel
     std::map<NodeId, std::string> told_to_;               // the last report that it took

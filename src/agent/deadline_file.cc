@@ -48,8 +48,6 @@ namespace {
 
 using Words = DeadlineFile::Words;
 
-std::string path_of(std::string const& directory) { return runtime::shared_path(directory, "pgkeel", "deadline"); }
-
 bool of_this_boot(Words const& words, std::string const& boot) {
     return words.magic == kMagic && std::strncmp(words.boot_id, boot.c_str(), sizeof words.boot_id) == 0;
 }
@@ -71,6 +69,10 @@ DeadlineView view_of(Words const& words) {
 }
 
 }  // namespace
+
+std::string DeadlineFile::path_of(std::string const& directory) {
+    return runtime::shared_path(directory, "pgkeel", "deadline");
+}
 
 Result<DeadlineFile> DeadlineFile::open(std::string const& directory) {
     auto const path = path_of(directory);

@@ -28,6 +28,7 @@ struct DeadlineView {
 
 class DeadlineFile {
   public:
+    static std::string path_of(std::string const& directory);
     // Words of an earlier boot count as disarmed.
     static Result<DeadlineFile> open(std::string const& directory);
     // A look by somebody who is not the words' owner (the root of the tree, as root): nothing is created or mapped.

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "agent/backups.h"
 #include "postgres/setup.h"
 #include "runtime/clock.h"
 
@@ -62,6 +63,7 @@ cluster::Sight Desk::look() const {
     sight.certificate_until_unix_ms = certificate_read_.second;
     sight.store_trouble = parts_.store->trouble();
     sight.fence = parts_.fence();
+    if (backups_ != nullptr) sight.backup = backups_->status();
     if (parts_.supervisor != nullptr) {
         sight.guardian = parts_.driver->guardian();
         sight.activity = parts_.supervisor->activity();

@@ -15,6 +15,8 @@
 namespace keel::agent {
 
 class Alerting;
+class Backups;
+class Ledger;
 
 // One finding of `doctor`.
 struct Finding {
@@ -59,6 +61,10 @@ class Desk {
     // None: a witness, which keeps no book of alerts.
     Alerting* alerting() const { return alerting_; }
     void offer(Alerting& alerting) { alerting_ = &alerting; }
+    Backups const* backups() const { return backups_; }  // none: a witness
+    void offer(Backups& backups) { backups_ = &backups; }
+    Ledger& ledger() const { return *ledger_; }
+    void offer(Ledger& ledger) { ledger_ = &ledger; }
 
   private:
     runtime::Task<cluster::StoreAnswer> read();
@@ -68,6 +74,8 @@ class Desk {
     config::NodeConfig config_;
     Parts parts_;
     Alerting* alerting_ = nullptr;
+    Ledger* ledger_ = nullptr;
+    Backups* backups_ = nullptr;
     mutable std::pair<std::string, std::int64_t> certificate_read_;  // PEM and its end: it takes long to parse
 };
 

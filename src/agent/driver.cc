@@ -33,11 +33,19 @@ cluster::Timing Driver::timing() const {
 
 // ---- events ----
 
-void Driver::tick() {
+cluster::Clock Driver::wake() {
     auto const clock = clock_now();
+    woke_ = clock.now;
     hands_.deadline->heartbeat(clock.now, identity_.incarnation);
     guardian_pulse_.look(hands_.deadline->view().guardian_beats, clock.now);
-    step(node_.tick(clock));
+    return clock;
+}
+
+Duration Driver::tick() {
+    auto const most = timing().heartbeat / 4;
+    if (auto const rested = runtime::boot_now() - woke_; rested < most) return most - rested;
+    step(node_.tick(wake()));
+    return most;
 }
 
 void Driver::receive(NodeId const& from, std::string_view body) {
@@ -46,7 +54,7 @@ void Driver::receive(NodeId const& from, std::string_view body) {
         log::warning("peer", "a message of {} cannot be read: {}", from.value, to_string(message.error()));
         return;
     }
-    step(node_.receive(clock_now(), from, *message));
+    step(node_.receive(wake(), from, *message));
 }
 
 // A guardian that is killed or hung is replaced within two seconds, which costs no leader its office.
@@ -55,7 +63,7 @@ cluster::Observation Driver::with_guard(cluster::Observation seen) const {
     return seen;
 }
 
-void Driver::observe(cluster::Observation const& seen) { step(node_.observe(clock_now(), with_guard(seen))); }
+void Driver::observe(cluster::Observation const& seen) { step(node_.observe(wake(), with_guard(seen))); }
 
 void Driver::command_done(cluster::CommandDone const& done) {
     if (running_ && running_->id == done.id) {
@@ -64,17 +72,17 @@ void Driver::command_done(cluster::CommandDone const& done) {
     }
     auto marked = done;
     marked.seen = with_guard(done.seen);
-    step(node_.command_done(clock_now(), marked));
+    step(node_.command_done(wake(), marked));
 }
 
 void Driver::learn(cluster::Record const& record) {
     if (node_.record() && record.revision <= node_.record()->revision) return;
-    step(node_.learn(clock_now(), record));
+    step(node_.learn(wake(), record));
 }
 
 void Driver::answered(cluster::StoreAnswer const& answer) {
     if (answer.result == cluster::Swapped::conflict) ++story_.counters().record_conflicts;
-    step(node_.store_answer(clock_now(), answer));
+    step(node_.store_answer(wake(), answer));
 }
 
 // ---- effects ----
@@ -201,7 +209,7 @@ void Driver::keep_pace() {
     auto const state = node_.opinion().state;
     bool const settled = state == State::primary || state == State::standby || state == State::maintenance ||
                          state == State::cloning || state == State::fresh || state == State::broken;
-    hands_.supervisor->set_pace(settled ? timing().heartbeat * 2 / 3 : std::min<Duration>(25ms, timing().heartbeat));
+    hands_.supervisor->set_pace(settled ? timing().heartbeat : std::min<Duration>(25ms, timing().heartbeat));
 }
 
 postgres::Peers Driver::peers() const {

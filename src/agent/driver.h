@@ -40,8 +40,8 @@ class Driver {
     };
     Driver(cluster::Identity identity, Hands hands);
 
-    // To be called every heartbeat / 4.
-    void tick();
+    // Steps unless something else did within the last quarter of a heartbeat. Returns when to call again.
+    Duration tick();
     void receive(NodeId const& from, std::string_view body);
     void observe(cluster::Observation const& seen);
     void command_done(cluster::CommandDone const& done);
@@ -66,6 +66,8 @@ class Driver {
         cluster::Verb verb = cluster::Verb::start;
     };
 
+    // The time of an event that is about to reach the machine; a sign of life.
+    cluster::Clock wake();
     void step(std::vector<cluster::Effect> effects);
     void carry_on();
     void carry_out(cluster::Effect effect);
@@ -89,6 +91,7 @@ class Driver {
     std::deque<cluster::Effect> effects_;
     std::pair<pid_t, std::uint64_t> postmaster_;
     Pulse guardian_pulse_;
+    Instant woke_;
     bool persisting_ = false;
     bool held_down_ = false;
     bool stopped_ = false;

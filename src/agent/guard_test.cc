@@ -125,8 +125,10 @@ class Words : public testing::Test {
     void TearDown() override {
         DeadlineFile::remove(directory);
         std::filesystem::remove_all(directory);
+        for (auto const& file : left) std::filesystem::remove(file);
     }
     std::string directory;
+    std::vector<std::string> left;
 };
 
 TEST_F(Words, OutliveTheirWriters) {
@@ -145,6 +147,20 @@ TEST_F(Words, OutliveTheirWriters) {
     EXPECT_EQ(view.deadline, kNow);
     EXPECT_EQ(view.postmaster, 77);
     EXPECT_EQ(view.incarnation, 42U);
+}
+
+// File systems give the inode of a removed directory to the next one: its words, armed and perhaps another user's, must
+// not come with it.
+TEST_F(Words, EndWithTheirDirectory) {
+    for (int i = 0; i < 3; ++i) {
+        EXPECT_FALSE(DeadlineFile::peek(directory));
+        auto agent = DeadlineFile::open(directory);
+        ASSERT_TRUE(agent);
+        agent->arm(kNow);
+        left.push_back(DeadlineFile::path_of(directory));
+        std::filesystem::remove_all(directory);
+        std::filesystem::create_directories(directory + "/state");
+    }
 }
 
 TEST_F(Words, ShowTheGuardianToWhoeverPeeks) {

@@ -17,6 +17,7 @@ BOOST_DESCRIBE_STRUCT(FloorFile, (), (floor))
 
 std::string identity_file(std::string const& directory) { return directory + "/identity.json"; }
 std::string floor_file(std::string const& directory) { return directory + "/state/floor"; }
+std::string sources_file(std::string const& directory) { return directory + "/state/sources"; }
 std::string record_file(std::string const& directory) { return directory + "/state/known-record"; }
 
 }  // namespace
@@ -60,6 +61,23 @@ std::optional<cluster::Record> read_known_record(std::string const& directory) {
     if (!text) return std::nullopt;
     auto record = cluster::decode_record(*text);
     return record ? std::optional(std::move(*record)) : std::nullopt;
+}
+
+Result<std::vector<cluster::RouteSource>> read_sources(std::string const& directory) {
+    auto const path = sources_file(directory);
+    auto const text = runtime::read_file(path, kRecordFile);
+    if (!text && text.error().code == Code::not_found)
+        return fail(Code::not_found, path + " does not exist: this directory is not a proxy host's",
+                    "run pgkeel proxy join first, or name the right directory with --dir");
+    if (!text) return fail(text.error());
+    auto sources = json::read<std::vector<cluster::RouteSource>>(*text);
+    if (!sources) return fail(std::move(sources.error()).in(path));
+    if (sources->empty()) return fail(Code::corrupt, path + ": names no node", "join anew: pgkeel proxy join");
+    return sources;
+}
+
+Status write_sources(std::string const& directory, std::vector<cluster::RouteSource> const& sources) {
+    return runtime::write_atomically(sources_file(directory), json::write(sources) + "\n", 0600);
 }
 
 Status write_known_record(std::string const& directory, cluster::Record const& record) {

@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-#include "cluster/record.h"
+#include "cluster/routes.h"
 
 namespace keel::agent {
 
@@ -28,6 +28,10 @@ Status write_floor(std::string const& directory, Epoch floor);
 // was given; the agent replaces it when members change. Empty when there is none or it cannot be read.
 std::optional<cluster::Record> read_known_record(std::string const& directory);
 Status write_known_record(std::string const& directory, cluster::Record const& record);
+
+// state/sources of a proxy host: the data nodes that it may listen to. not_found: `pgkeel proxy join` was not here.
+Result<std::vector<cluster::RouteSource>> read_sources(std::string const& directory);
+Status write_sources(std::string const& directory, std::vector<cluster::RouteSource> const& sources);
 
 inline std::string acceptor_file(std::string const& directory) { return directory + "/state/acceptor"; }
 

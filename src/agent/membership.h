@@ -13,6 +13,10 @@ class Scope;
 
 namespace keel::agent {
 
+inline constexpr char const* kLeft =
+    "this node has left its cluster; PostgreSQL is stopped, and its data stays where it is "
+    "(mend: to come back, pgkeel join with an empty directory)";
+
 class Membership {
   public:
     // Keeps state/known-record of the directory up to date, on the worker.

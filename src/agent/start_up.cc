@@ -2,9 +2,11 @@
 
 #include <arpa/inet.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <map>
+#include <tuple>
 
 #include "postgres/setup.h"
 #include "runtime/clock.h"
@@ -66,7 +68,7 @@ Result<config::NodeConfig> load_config(std::string const& directory) {
     auto const text = runtime::read_file(path, 1U << 20U);
     if (!text && text.error().code == Code::not_found)
         return fail(Code::not_found, path + " does not exist",
-                    "run pgkeel init or pgkeel join first, or name the node's directory with --dir");
+                    "run pgkeel init, pgkeel join or pgkeel proxy join first, or name the node's directory with --dir");
     if (!text) {
         Error error = text.error();
         if (error.code == Code::denied) error.mend = "run this as root or as the node's user";
@@ -84,6 +86,15 @@ Status set_up_log(config::NodeConfig const& config) {
     options.file = config.log.file;
     options.node = config.name;
     return runtime::log::set_up(options);
+}
+
+std::string own_program() {
+    char path[4096];
+    auto const size = ::readlink("/proc/self/exe", path, sizeof path);
+    if (size <= 0 || static_cast<std::size_t>(size) == sizeof path) return "/proc/self/exe";
+    std::string out(path, static_cast<std::size_t>(size));
+    if (out.ends_with(" (deleted)")) out.resize(out.size() - 10);
+    return out;
 }
 
 postgres::Place place_of(config::NodeConfig const& config, NodeId const& id) {
@@ -122,8 +133,15 @@ std::string keys_for_restart(config::NodeConfig const& now, config::NodeConfig c
     add(next.postgres.listen != now.postgres.listen, "postgres.listen");
     add(next.postgres.bin != now.postgres.bin, "postgres.bin");
     add(next.store.kind != now.store.kind || next.store.endpoints != now.store.endpoints, "store");
+    auto const backup = [](config::Backup const& one) {
+        return std::tie(one.repository, one.encryption_key_file, one.s3_endpoint, one.s3_region,
+                        one.s3_credentials_file, one.s3_ca_file, one.s3_addressing);
+    };
+    add(backup(next.backup) != backup(now.backup), "backup");
     return out;
 }
+
+std::string rolled_marker(std::string const& directory) { return directory + "/state/rolled-back"; }
 
 Result<Prepared> prepare(config::NodeConfig const& config) {
     auto const& directory = config.directory;
@@ -136,6 +154,9 @@ Result<Prepared> prepare(config::NodeConfig const& config) {
             error.mend = "another pgkeel node runs on this directory: stop that one first";
         return fail(std::move(error));
     }
+    if (runtime::exists(rolled_marker(directory)))
+        return fail(Code::conflict, "what pgkeel recover --until rolled back is in this node's data directory",
+                    "when you have what you need of it: pgkeel recover --end");
     KEEL_CHECK(check_clock());
     KEEL_CHECK(check_space(directory));
     KEEL_TRY(auto const floor, read_floor(directory));

@@ -31,11 +31,18 @@ struct Prepared {
     runtime::FileLock lock;
 };
 
+// There is one in the node's directory while a server that `pgkeel recover --until` rolled back runs in its data
+// directory, or may: then no agent starts.
+std::string rolled_marker(std::string const& directory);
+
 // The keys of node.toml that differ and take effect when the node is started again: "address, store"; empty: none.
 std::string keys_for_restart(config::NodeConfig const& now, config::NodeConfig const& next);
 
 // Reads and checks everything that is on this machine. Changes nothing but the modes of the node's own directories.
 Result<Prepared> prepare(config::NodeConfig const& config);
+
+// This program's file; after an upgrade the new one at the same path.
+std::string own_program();
 
 postgres::Place place_of(config::NodeConfig const& config, NodeId const& id);
 // What to listen on: the node's address, or all when that is a name and not an IP address.

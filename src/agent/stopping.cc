@@ -1,8 +1,11 @@
 #include "agent/stopping.h"
 
+#include <fmt/format.h>
+
 #include "postgres/server.h"
 #include "runtime/clock.h"
 #include "runtime/log.h"
+#include "runtime/scope.h"
 
 namespace keel::agent {
 
@@ -13,6 +16,7 @@ using runtime::Task;
 
 constexpr Duration kHandOverWithin = 15s;
 constexpr Duration kCommandEndsWithin = 5s;
+constexpr Duration kNoteWithin = 2s;
 
 bool leads(Ending const& ending) {
     auto const& record = ending.driver.node().record();
@@ -44,6 +48,20 @@ Task<bool> wait_until(Ending& ending, Duration limit, Condition condition) {
     co_return true;
 }
 
+// What the others are about to see is a leader that goes away: the history says that it was asked to, and that nothing
+// broke. Whoever is elected afterwards tells it as that.
+Task<void> note_stop(Ending& ending, std::string why) {
+    auto& desk = ending.desk;
+    auto const noted = co_await runtime::with_timeout(kNoteWithin, desk.change([&](cluster::Record& record) -> Status {
+        if (record.leader != desk.self()) return fail(Code::conflict, "leads no more");
+        auto const caller = desk.caller("the node");
+        cluster::note(record, caller.node, caller.unix_ms, "stop",
+                      fmt::format("{} is being stopped, and nobody took over before: {}", desk.config().name, why));
+        return {};
+    }));
+    if (!noted) log::info("stop", "not noted in the history: {}", to_string(noted.error()));
+}
+
 Task<void> hand_over(Ending& ending) {
     auto& desk = ending.desk;
     auto const asked = co_await desk.change([&](cluster::Record& record) -> Status {
@@ -53,6 +71,7 @@ Task<void> hand_over(Ending& ending) {
     });
     if (!asked) {
         log::warning("stop", "nobody takes over: {}", to_string(asked.error()));
+        if (!ending.hurry) co_await note_stop(ending, asked.error().text);
         co_return;
     }
     auto const& node = ending.driver.node();
@@ -60,10 +79,14 @@ Task<void> hand_over(Ending& ending) {
         return handed_over(ending) || alone(ending) || (node.record() && !node.record()->handover);
     };
     bool const in_time = co_await wait_until(ending, kHandOverWithin, over);
-    if (handed_over(ending))
+    if (handed_over(ending)) {
         log::info("stop", "handed over");
-    else
-        log::warning("stop", "the hand-over {}", in_time ? "was called off" : "did not end in time");
+        co_return;
+    }
+    char const* const why = in_time ? "was called off" : "did not end in time";
+    log::warning("stop", "the hand-over {}", why);
+    if (!ending.hurry && !alone(ending) && leads(ending))
+        co_await note_stop(ending, fmt::format("the hand-over {}", why));
 }
 
 }  // namespace

@@ -20,16 +20,18 @@ std::string name_of(cluster::Record const& record, NodeId const& id) {
 }  // namespace
 
 void Story::after_step(cluster::Clock clock, cluster::Node const& node) {
-    if (auto const& record = node.record()) tell_record(clock, node, *record);
-    tell_opinion(clock, node);
+    auto opinion = node.opinion();
+    if (auto const& record = node.record()) tell_record(clock, node, *record, opinion.lease_deadline);
+    tell_opinion(clock, node, std::move(opinion));
 }
 
-void Story::tell_record(cluster::Clock clock, cluster::Node const& node, cluster::Record const& record) {
+void Story::tell_record(cluster::Clock clock, cluster::Node const& node, cluster::Record const& record,
+                        Instant lease_deadline) {
     if (record.phase == Phase::stable && record.leader != self_) {
         auto const seen = node.peers().find(record.leader);
         if (seen != node.peers().end() && seen->second.last.leads == record.epoch) leader_heard_ = seen->second.heard;
-    } else if (record.phase == Phase::stable) {
-        leader_heard_ = clock.now;
+    } else if (record.phase == Phase::stable && lease_deadline > clock.now) {
+        leader_heard_ = clock.now;  // one that cannot renew its lease takes no writes either
     }
     if (record.revision == revision_) return;
     bool const first = revision_ == 0;
@@ -90,8 +92,7 @@ void Story::failover_ended(Instant now, cluster::Record const& record) {
 
 std::string Story::take_phases() { return std::exchange(phases_, {}); }
 
-void Story::tell_opinion(cluster::Clock clock, cluster::Node const& node) {
-    auto opinion = node.opinion();
+void Story::tell_opinion(cluster::Clock clock, cluster::Node const& node, cluster::Opinion opinion) {
     if (opinion.state == last_state_ && opinion.reason == last_reason_) return;
     last_state_ = opinion.state;
     last_reason_ = opinion.reason;

@@ -46,8 +46,9 @@ class Story {
     std::string take_phases();
 
   private:
-    void tell_record(cluster::Clock clock, cluster::Node const& node, cluster::Record const& record);
-    void tell_opinion(cluster::Clock clock, cluster::Node const& node);
+    void tell_record(cluster::Clock clock, cluster::Node const& node, cluster::Record const& record,
+                     Instant lease_deadline);
+    void tell_opinion(cluster::Clock clock, cluster::Node const& node, cluster::Opinion opinion);
     void failover_ended(Instant now, cluster::Record const& record);
 
     NodeId self_;

@@ -53,16 +53,6 @@ void notify_systemd(char const* state) {
     ::close(descriptor);
 }
 
-// This program's file; after an upgrade the new one at the same path.
-std::string own_program() {
-    char path[4096];
-    auto const size = ::readlink("/proc/self/exe", path, sizeof path);
-    if (size <= 0 || static_cast<std::size_t>(size) == sizeof path) return "/proc/self/exe";
-    std::string out(path, static_cast<std::size_t>(size));
-    if (out.ends_with(" (deleted)")) out.resize(out.size() - 10);
-    return out;
-}
-
 // Shared memory would keep them until the next boot.
 void remove_words(std::string const& directory) {
     DeadlineFile::remove(directory);

@@ -6,7 +6,7 @@
 
 namespace keel::agent {
 
-// Hidden sub-commands of this program that the tree starts, each with "--dir DIRECTORY".
+// Sub-commands of this program that the tree starts, each with "--dir DIRECTORY"; all but the proxy's are hidden.
 inline constexpr char const* kAgentCommand = "agent";
 inline constexpr char const* kGuardianCommand = "guardian";
 inline constexpr char const* kProxyCommand = "proxy";

@@ -4,31 +4,11 @@
 #include <tuple>
 
 #include "base/json.h"
+#include "base/utf8.h"
 
 namespace keel::alert {
 
 namespace {
-
-std::size_t sequence_length(unsigned char lead) {
-    if (lead < 0x80) return 1;
-    if (lead >= 0xc2 && lead < 0xe0) return 2;
-    if (lead >= 0xe0 && lead < 0xf0) return 3;
-    if (lead >= 0xf0 && lead < 0xf5) return 4;
-    return 0;
-}
-
-bool continues(std::string_view text, std::size_t at, std::size_t length) {
-    if (length == 0 || at + length > text.size()) return false;
-    for (std::size_t i = 1; i < length; ++i)
-        if ((static_cast<unsigned char>(text[at + i]) & 0xc0U) != 0x80U) return false;
-    auto const lead = static_cast<unsigned char>(text[at]);
-    auto const second = length > 1 ? static_cast<unsigned char>(text[at + 1]) : 0U;
-    // Overlong forms, surrogates, and what lies beyond Unicode.
-    if (lead == 0xe0 && second < 0xa0) return false;
-    if (lead == 0xed && second >= 0xa0) return false;
-    if (lead == 0xf0 && second < 0x90) return false;
-    return lead != 0xf4 || second < 0x90;
-}
 
 Status check_limits(Book const& book) {
     std::size_t lines = 0;
@@ -101,10 +81,9 @@ std::string cut(std::string_view text, std::size_t bytes) {
     std::string out;
     std::size_t fits = 0;  // of `out`, with an ellipsis behind it
     for (std::size_t at = 0; at < text.size() && out.size() <= bytes;) {
-        auto const length = sequence_length(static_cast<unsigned char>(text[at]));
-        bool const sound = continues(text, at, length);
-        out += sound ? text.substr(at, length) : std::string_view("?");
-        at += sound ? length : 1;
+        auto const length = character_bytes(text.substr(at));
+        out += length > 0 ? text.substr(at, length) : std::string_view("?");
+        at += std::max<std::size_t>(length, 1);
         if (out.size() + kEllipsis.size() <= bytes) fits = out.size();
     }
     if (out.size() > bytes) {

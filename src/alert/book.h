@@ -39,13 +39,15 @@ struct Alert {
     std::int64_t since_ms = 0;  // first seen
     std::int64_t gone_ms = 0;   // not seen any more since
     std::int64_t told_ms = 0;   // last put into a notice
+    std::int64_t first_told_ms = 0;
     std::int64_t ended_ms = 0;
     Severity told_severity = Severity::info;
     std::string acknowledged_by;
+    std::set<std::string> escalated;  // channels that wait for somebody to care, and were told because nobody did
 };
 BOOST_DESCRIBE_STRUCT(Alert, (),
-                      (rule, subject, node, severity, phase, text, since_ms, gone_ms, told_ms, ended_ms, told_severity,
-                       acknowledged_by))
+                      (rule, subject, node, severity, phase, text, since_ms, gone_ms, told_ms, first_told_ms, ended_ms,
+                       told_severity, acknowledged_by, escalated))
 
 // "lag_bytes:bela", as people name an alert.
 std::string name_of(std::string const& rule, std::string const& subject);
@@ -59,8 +61,8 @@ struct Silence {
 BOOST_DESCRIBE_STRUCT(Silence, (), (alert, until_ms, by, why))
 
 // What one line of a notice says of an alert.
-enum class Word { firing, worse, still, resolved };
-BOOST_DESCRIBE_ENUM(Word, firing, worse, still, resolved)
+enum class Word { firing, worse, still, escalated, resolved };
+BOOST_DESCRIBE_ENUM(Word, firing, worse, still, escalated, resolved)
 
 struct Line {
     std::string rule, subject, node;
@@ -69,8 +71,9 @@ struct Line {
     std::string text;
     std::int64_t since_ms = 0;
     std::int64_t ended_ms = 0;
+    std::set<std::string> escalated;  // those of the alert; with the word `escalated`, the new ones of them
 };
-BOOST_DESCRIBE_STRUCT(Line, (), (rule, subject, node, severity, word, text, since_ms, ended_ms))
+BOOST_DESCRIBE_STRUCT(Line, (), (rule, subject, node, severity, word, text, since_ms, ended_ms, escalated))
 
 // Alerts that changed at the same moment, until every channel has delivered it.
 struct Notice {
@@ -119,6 +122,12 @@ struct Report {
 BOOST_DESCRIBE_STRUCT(Report, (), (conditions, channels, has_book, book, told))
 std::string encode(Report const& report);
 Result<Report> decode_report(std::string_view text);
+
+// The answer to a report.
+struct Taken {
+    std::int64_t unix_ms = 0;  // by the clock of who took it; 0: it did not say
+};
+BOOST_DESCRIBE_STRUCT(Taken, (), (unix_ms))
 
 // At most `bytes` of it, cut between characters, with an ellipsis; bytes that are no UTF-8 become "?".
 std::string cut(std::string_view text, std::size_t bytes);

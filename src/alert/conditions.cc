@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
+#include "alert/found.h"
 #include "cluster/operations.h"
 
 namespace keel::alert {
@@ -13,40 +15,7 @@ namespace {
 using cluster::ClusterStatus;
 using cluster::Sight;
 
-std::string span_text(double seconds) {
-    if (seconds < 120) return fmt::format("{:.0f} s", seconds);
-    if (seconds < 7200) return fmt::format("{:.0f} min", seconds / 60);
-    return fmt::format("{:.1f} h", seconds / 3600);
-}
-
 std::string bytes_text(double bytes) { return cluster::bytes_text(static_cast<std::uint64_t>(bytes)); }
-
-// Collects conditions of rules that are on.
-class Found {
-  public:
-    explicit Found(Settings const& settings) : settings_(settings) {}
-    void add(char const* rule, std::string subject, std::string node, std::string text) {
-        auto const& in_force = settings_.rule(rule);
-        if (in_force.on) push(rule, std::move(subject), std::move(node), in_force.severity, std::move(text));
-    }
-    // When `value` has reached the rule's limit.
-    void measure(char const* rule, double value, std::string subject, std::string node, std::string text) {
-        auto const& in_force = settings_.rule(rule);
-        if (!in_force.on || value < in_force.limit) return;
-        bool const critical = in_force.critical > 0 && value >= in_force.critical;
-        push(rule, std::move(subject), std::move(node), critical ? Severity::critical : in_force.severity,
-             std::move(text));
-    }
-    void push(char const* rule, std::string subject, std::string node, Severity severity, std::string text) {
-        out_.push_back({rule, cut(subject, 200), std::move(node), severity, cut(text, kTextMax)});
-    }
-    Settings const& settings() const { return settings_; }
-    std::vector<Condition> take() { return std::move(out_); }
-
-  private:
-    Settings const& settings_;
-    std::vector<Condition> out_;
-};
 
 void judge_disk(Found& found, Sight const& sight) {
     if (!sight.seen.disk_text.empty()) {
@@ -132,18 +101,19 @@ void judge_lag(Found& found, ClusterStatus const& status) {
 }
 
 bool asked_for(cluster::Record const& record, std::uint64_t epoch, std::int64_t planned_for_ms, std::string& why) {
-    bool asked = false;
+    bool asked = false;    // for a switchover
+    bool stopped = false;  // or somebody made it happen at once
     for (auto const& event : record.history) {
-        if (event.kind == "leader" && event.epoch.value < epoch) asked = false;
+        if (event.kind == "leader" && event.epoch.value < epoch) asked = stopped = false;
         if (event.kind == "switchover") asked = event.text.find("taken back") == std::string::npos;
         if (event.kind == "handover") asked = false;  // refused
-        if (event.kind == "failover") asked = true;
+        if (event.kind == "failover" || event.kind == "stop") stopped = true;
         if (event.epoch.value != epoch) continue;
         if (event.kind == "revoke") why = event.text;
         // What was planned for later was not the reason.
         if (event.kind == "leader" && planned_for_ms > event.unix_ms) asked = false;
     }
-    return asked;
+    return asked || stopped;
 }
 
 }  // namespace
@@ -181,14 +151,37 @@ std::vector<Condition> cluster_conditions(Sight const& sight, ClusterStatus cons
     }
     judge_members(found, status);
     if (status.leader_alive) judge_lag(found, status);
+    judge_backups(found, sight, status);
     if (status.paused) found.add("paused", "", "", "the cluster is paused: failures are not handled (pgkeel resume)");
+    return found.take();
+}
+
+std::vector<Condition> clock_conditions(std::string const& self, std::map<std::string, double> const& ahead,
+                                        Settings const& settings) {
+    Found found(settings);
+    auto all = ahead;
+    all[self] = 0;
+    std::vector<double> sorted;
+    for (auto const& [name, seconds] : all) sorted.push_back(seconds);
+    std::ranges::sort(sorted);
+    // What most say; of two halves, or two nodes, the one that is nearer to this clock.
+    auto const low = sorted[(sorted.size() - 1) / 2], high = sorted[sorted.size() / 2];
+    auto const right = std::abs(low) <= std::abs(high) ? low : high;
+    for (auto const& [name, seconds] : all) {
+        auto const off = seconds - right;
+        found.measure("clock", std::abs(off), name, name,
+                      fmt::format("the clock of {} is {} {} {}: history, schedules and certificates go by it (look "
+                                  "for its time service: chronyd, systemd-timesyncd)",
+                                  name, span_text(std::abs(off)), off > 0 ? "ahead of" : "behind",
+                                  all.size() > 2 || name == self ? std::string("the others") : "that of " + self));
+    }
     return found.take();
 }
 
 bool speaks(Sight const& sight, ClusterStatus const& status) {
     if (!status.member || !sight.record) return false;
     if (status.leader_alive) return sight.record->leader == sight.self;
-    auto const view = cluster::view_of(sight.self, sight.clock, *sight.record, sight.opinion, sight.peers);
+    auto const view = cluster::view_of(sight, *sight.record);
     for (auto const& [id, member] : sight.record->members) {
         if (member.kind == cluster::Kind::data && view.alive.contains(id)) return id == sight.self;
     }

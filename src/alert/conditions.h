@@ -1,6 +1,7 @@
 // What is wrong now, told from what one agent knows: pure functions of a sight.
 #pragma once
 
+#include <map>
 #include <set>
 
 #include "alert/settings.h"
@@ -14,6 +15,10 @@ std::vector<Condition> local_conditions(cluster::Sight const& sight, Settings co
 // Of the cluster as it looks from here: judged by whoever speaks.
 std::vector<Condition> cluster_conditions(cluster::Sight const& sight, cluster::ClusterStatus const& status,
                                           Settings const& settings);
+
+// Wall clocks. `ahead`: by member's name, how many seconds its clock is ahead of ours, as far as it is known.
+std::vector<Condition> clock_conditions(std::string const& self, std::map<std::string, double> const& ahead,
+                                        Settings const& settings);
 
 // Who delivers: the leader, as long as one reigns; without one, the first of the data members that hear each other. So
 // in a divided cluster both parts have one: better told twice than not at all.

@@ -54,7 +54,7 @@ std::optional<Parcel> next_parcel(Book const& book, Channel const& channel, Cour
         if (courier.refusals > 0 && !out.numbers.empty()) break;
         out.numbers.push_back(notice.number);
         for (auto const& line : notice.lines) {
-            if (line.severity < channel.least) continue;
+            if (!hears(channel, line)) continue;
             if (out.lines.size() < kLinesMax || channel.kind == Kind::alertmanager)
                 out.lines.push_back(line);
             else

@@ -49,7 +49,8 @@ class Step {
     // A predecessor's clock may have been ahead of this one's.
     void clamp() {
         for (auto& alert : book_.alerts) {
-            for (auto* moment : {&alert.since_ms, &alert.gone_ms, &alert.told_ms, &alert.ended_ms})
+            for (auto* moment :
+                 {&alert.since_ms, &alert.gone_ms, &alert.told_ms, &alert.first_told_ms, &alert.ended_ms})
                 *moment = std::min(*moment, look_.now_ms);
         }
     }
@@ -148,9 +149,9 @@ class Step {
     void tell() {
         Notice notice;
         auto const line = [&](Alert& alert, Word word) {
-            notice.lines.push_back({alert.rule, alert.subject, alert.node, alert.severity, word, alert.text,
-                                    alert.since_ms, word == Word::resolved ? alert.ended_ms : 0});
+            notice.lines.push_back(line_of(alert, word));
             alert.told_ms = look_.now_ms;
+            if (alert.first_told_ms == 0) alert.first_told_ms = look_.now_ms;
             alert.told_severity = alert.severity;
         };
         for (auto& alert : book_.alerts) {
@@ -168,8 +169,31 @@ class Step {
             else if (alert.phase == Phase::firing && to_ms(settings_.repeat) > 0 &&
                      look_.now_ms - alert.told_ms >= to_ms(settings_.repeat))
                 line(alert, Word::still);
+            if (auto to = unheard(alert); !to.empty()) {
+                alert.escalated.insert(to.begin(), to.end());
+                notice.lines.push_back(line_of(alert, Word::escalated));
+                notice.lines.back().escalated = std::move(to);
+            }
         }
         if (!notice.lines.empty()) send(std::move(notice));
+    }
+
+    static Line line_of(Alert const& alert, Word word) {
+        return {alert.rule,     alert.subject, alert.node,     alert.severity,
+                word,           alert.text,    alert.since_ms, word == Word::resolved ? alert.ended_ms : 0,
+                alert.escalated};
+    }
+
+    // Channels that wait whether somebody cares, and have waited long enough.
+    std::set<std::string> unheard(Alert const& alert) const {
+        std::set<std::string> out;
+        if (alert.phase != Phase::firing || alert.first_told_ms == 0) return out;
+        for (auto const& channel : settings_.channels) {
+            bool const due = channel.after > Duration{} && look_.now_ms - alert.first_told_ms >= to_ms(channel.after);
+            if (due && alert.severity >= channel.least && !alert.escalated.contains(channel.name))
+                out.insert(channel.name);
+        }
+        return out;
     }
 
     // `told_ms` of a resolved alert is its last line's moment: at or after its end once the recovery was told.
@@ -179,7 +203,7 @@ class Step {
         changed_ = true;
         for (auto const& channel : settings_.channels) {
             bool const heard =
-                std::ranges::any_of(notice.lines, [&](Line const& line) { return line.severity >= channel.least; });
+                std::ranges::any_of(notice.lines, [&](Line const& line) { return hears(channel, line); });
             if (heard) notice.open.insert(channel.name);
         }
         notice.number = book_.next_number++;

@@ -1,61 +1,12 @@
 #include "alert/engine.h"
 
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
-#include "alert/courier.h"
 #include "alert/rules.h"
+#include "alert/testing.h"
 
 namespace keel::alert {
 namespace {
 
 using testing::HasSubstr;
-
-constexpr std::int64_t kStart = 1'800'000'000'000;
-constexpr std::int64_t kSecond = 1000;
-
-struct Desk {
-    Book book;
-    Settings settings = standard_settings();
-    Look look;
-
-    Desk() {
-        settings.channels = {channel("hook", Severity::info)};
-        look.now_ms = kStart;
-        look.term = 3;
-        look.reign = {1, "anna", false, "", true};
-        at(0);
-    }
-    static Channel channel(std::string name, Severity least) {
-        Channel out;
-        out.name = std::move(name);
-        out.least = least;
-        out.url = "http://localhost/";
-        return out;
-    }
-    static Condition condition(std::string rule, std::string subject = "", Severity severity = Severity::warning) {
-        return {std::move(rule), subject, subject, severity, "text"};
-    }
-    bool at(double second) {
-        look.now_ms = kStart + static_cast<std::int64_t>(second * kSecond);
-        return step(book, look, settings);
-    }
-    // "firing:disk:anna resolved:..." of every notice so far, oldest first.
-    std::string told() const {
-        std::string out;
-        for (auto const& notice : book.outbox) {
-            for (auto const& line : notice.lines)
-                out += std::string(out.empty() ? "" : " ") + boost::describe::enum_to_string(line.word, "?") + ":" +
-                       name_of(line.rule, line.subject);
-        }
-        return out;
-    }
-    Alert const* find(std::string const& rule) const {
-        for (auto const& one : book.alerts)
-            if (one.rule == rule) return &one;
-        return nullptr;
-    }
-};
 
 TEST(Engine, TellsOnlyWhatLastsAsLongAsTheHoldOff) {
     Desk desk;
@@ -214,9 +165,7 @@ TEST(Engine, ASwitchoverIsNoAlertNorIsTheFirstReignThatIsSeen) {
 
 TEST(Engine, WhatASilentNodeSaidLastStands) {
     Desk desk;
-    desk.look.conditions = {Desk::condition("disk", "bela")};
-    desk.at(0);
-    desk.at(5);
+    desk.fire({Desk::condition("disk", "bela")});
     desk.look.conditions = {Desk::condition("member_down", "bela")};
     desk.look.silent = {"bela"};
     desk.at(30);
@@ -276,118 +225,6 @@ TEST(Engine, ANodeThatSpokeForItsPartHandsOverWhatItTold) {
     majority.at(11);
     majority.at(16);
     EXPECT_EQ(majority.told(), "resolved:consensus");
-}
-
-// ---- couriers ----
-
-Verdict delivered() {
-    Verdict out;
-    out.delivered = true;
-    return out;
-}
-
-TEST(Courier, EachChannelGetsWhatItWantsAndOnce) {
-    Desk desk;
-    desk.settings.channels = {Desk::channel("all", Severity::info), Desk::channel("pager", Severity::critical)};
-    desk.look.conditions = {Desk::condition("disk", "anna"), Desk::condition("disk", "bela", Severity::critical)};
-    desk.at(0);
-    desk.at(5);
-    Courier all, pager;
-    auto const first = next_parcel(desk.book, desk.settings.channels[0], all, desk.look.now_ms);
-    auto const second = next_parcel(desk.book, desk.settings.channels[1], pager, desk.look.now_ms);
-    ASSERT_TRUE(first && second);
-    EXPECT_EQ(first->lines.size(), 2U);
-    EXPECT_EQ(second->lines.size(), 1U);
-    EXPECT_TRUE(settle(desk.book, desk.settings.channels[0], all, *first, delivered(), desk.look.now_ms));
-    EXPECT_EQ(desk.book.outbox.size(), 1U) << "the pager has it still open";
-    EXPECT_FALSE(next_parcel(desk.book, desk.settings.channels[0], all, desk.look.now_ms + 60'000));
-    EXPECT_TRUE(settle(desk.book, desk.settings.channels[1], pager, *second, delivered(), desk.look.now_ms));
-    EXPECT_TRUE(desk.book.outbox.empty());
-}
-
-TEST(Courier, BacksOffAndHonoursWhatItIsAskedFor) {
-    Desk desk;
-    desk.look.conditions = {Desk::condition("disk", "anna")};
-    desk.at(0);
-    desk.at(5);
-    Courier courier;
-    auto const& channel = desk.settings.channels[0];
-    auto now = desk.look.now_ms;
-    Verdict bad;
-    bad.text = "no route";
-    auto parcel = next_parcel(desk.book, channel, courier, now);
-    ASSERT_TRUE(parcel);
-    EXPECT_FALSE(settle(desk.book, channel, courier, *parcel, bad, now));
-    EXPECT_FALSE(next_parcel(desk.book, channel, courier, now + 900));
-    now += 1000;
-    parcel = next_parcel(desk.book, channel, courier, now);
-    ASSERT_TRUE(parcel);
-    settle(desk.book, channel, courier, *parcel, bad, now);
-    EXPECT_FALSE(next_parcel(desk.book, channel, courier, now + 1900)) << "twice as long";
-    now += 2000;
-    parcel = next_parcel(desk.book, channel, courier, now);
-    ASSERT_TRUE(parcel);
-    bad.retry_after = 40s;
-    settle(desk.book, channel, courier, *parcel, bad, now);
-    EXPECT_FALSE(next_parcel(desk.book, channel, courier, now + 39'900));
-    EXPECT_TRUE(next_parcel(desk.book, channel, courier, now + 40'000));
-    EXPECT_EQ(courier.problem, "no route");
-}
-
-TEST(Courier, GivesUpWhatIsRefusedOrTooOldAndSaysSo) {
-    Desk desk;
-    desk.look.conditions = {Desk::condition("disk", "anna")};
-    desk.at(0);
-    desk.at(5);
-    Courier courier;
-    auto const& channel = desk.settings.channels[0];
-    auto now = desk.look.now_ms;
-    Verdict refused;
-    refused.refused = true;
-    for (int i = 0; i < 5; ++i, now += 60'000) {
-        auto const parcel = next_parcel(desk.book, channel, courier, now);
-        ASSERT_TRUE(parcel) << i;
-        EXPECT_EQ(settle(desk.book, channel, courier, *parcel, refused, now), i == 4);
-    }
-    EXPECT_TRUE(desk.book.outbox.empty());
-    EXPECT_EQ(desk.book.dropped, 1U);
-}
-
-TEST(Courier, TelegramGetsFewerThanTwentyAMinute) {
-    Desk desk;
-    Channel channel = desk.settings.channels[0];
-    channel.kind = Kind::telegram;
-    Courier courier;
-    int sent = 0;
-    for (std::int64_t ms = 0; ms < 60'000; ms += 100) {
-        Notice notice;
-        notice.number = desk.book.next_number++;
-        notice.lines.resize(1);
-        notice.open = {channel.name};
-        desk.book.outbox.assign(1, notice);
-        auto const parcel = next_parcel(desk.book, channel, courier, kStart + ms);
-        if (!parcel) continue;
-        ++sent;
-        settle(desk.book, channel, courier, *parcel, delivered(), kStart + ms);
-    }
-    EXPECT_EQ(sent, 18);
-}
-
-TEST(Courier, WhatHadToWaitGoesAsOneMessage) {
-    Desk desk;
-    for (int i = 0; i < 50; ++i) {
-        Notice notice;
-        notice.number = desk.book.next_number++;
-        notice.lines.resize(1);
-        notice.open = {"hook"};
-        desk.book.outbox.push_back(notice);
-    }
-    Courier courier;
-    auto const parcel = next_parcel(desk.book, desk.settings.channels[0], courier, kStart);
-    ASSERT_TRUE(parcel);
-    EXPECT_EQ(parcel->numbers.size(), 50U);
-    EXPECT_EQ(parcel->lines.size(), 30U);
-    EXPECT_EQ(parcel->more, 20U);
 }
 
 }  // namespace

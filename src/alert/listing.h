@@ -9,11 +9,12 @@ struct ChannelState {
     std::string name;
     Kind kind = Kind::webhook;
     Severity least = Severity::warning;
+    std::int64_t after_s = 0;   // see Channel
     std::uint64_t waiting = 0;  // notices
     std::uint64_t delivered = 0;
     std::string problem;
 };
-BOOST_DESCRIBE_STRUCT(ChannelState, (), (name, kind, least, waiting, delivered, problem))
+BOOST_DESCRIBE_STRUCT(ChannelState, (), (name, kind, least, after_s, waiting, delivered, problem))
 
 struct Listing {
     std::string told_by;

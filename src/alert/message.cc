@@ -7,6 +7,7 @@
 #include <chrono>
 
 #include "base/json.h"
+#include "base/utf8.h"
 #include "cluster/status.h"
 
 namespace keel::alert {
@@ -41,6 +42,9 @@ std::string line_text(Line const& line, std::int64_t now_ms) {
         case Word::still:
             return fmt::format("STILL {} since {}: {}: {}", severity_text(line.severity),
                                span_text(now_ms - line.since_ms), name, line.text);
+        case Word::escalated:
+            return fmt::format("NOBODY HAS ACKNOWLEDGED for {}: {}: {}: {}", span_text(now_ms - line.since_ms),
+                               severity_text(line.severity), name, line.text);
         case Word::worse:
             return fmt::format("NOW {}: {}: {}", severity_text(line.severity), name, line.text);
         case Word::firing:
@@ -70,8 +74,7 @@ std::string header_text(std::string const& text) {
     std::string out;
     constexpr std::size_t kPiece = 42;
     for (std::size_t at = 0; at < text.size();) {
-        std::size_t end = std::min(text.size(), at + kPiece);
-        while (end < text.size() && end > at + 1 && (static_cast<unsigned char>(text[end]) & 0xc0U) == 0x80U) --end;
+        auto const end = std::max(at + 1, cut_between_characters(text, std::min(text.size(), at + kPiece)));
         out += fmt::format("{}=?UTF-8?B?{}?=", out.empty() ? "" : "\r\n ", base64(text.substr(at, end - at)));
         at = end;
     }

@@ -17,7 +17,8 @@ Parcel parcel() {
     out.cluster_id = "c1";
     out.numbers = {7};
     out.now_ms = 1'800'000'000'000;
-    out.lines = {{"disk", "anna", "anna", Severity::critical, Word::firing, "the disk is full", out.now_ms - 5000, 0}};
+    out.lines = {
+        {"disk", "anna", "anna", Severity::critical, Word::firing, "the disk is full", out.now_ms - 5000, 0, {}}};
     return out;
 }
 

@@ -23,11 +23,11 @@ int line_of(toml::node const& node) { return static_cast<int>(node.source().begi
 
 std::map<std::string, Names> const& keys_of_channels() {
     static std::map<std::string, Names> const all = {
-        {"telegram", {"chat", "token_file", "api", "ca_file", "least"}},
-        {"webhook", {"url", "header_file", "ca_file", "least"}},
-        {"email", {"server", "from", "to", "user", "password_file", "ca_file", "plain", "least"}},
+        {"telegram", {"chat", "token_file", "api", "ca_file", "least", "after_s"}},
+        {"webhook", {"url", "header_file", "ca_file", "least", "after_s"}},
+        {"email", {"server", "from", "to", "user", "password_file", "ca_file", "plain", "least", "after_s"}},
         {"alertmanager", {"url", "header_file", "ca_file", "least"}},
-        {"command", {"program", "least"}},
+        {"command", {"program", "least", "after_s"}},
     };
     return all;
 }
@@ -221,6 +221,7 @@ Channel read_channel(Kind kind, std::string name, Section section) {
         section.complain(fmt::format("\"{}\" is not a name", out.name), "use 1..63 of a-z, 0-9, '-' and '_'");
     section.only(keys_of_channels().at(boost::describe::enum_to_string(kind, "")));
     section.read_severity("least", out.least);
+    section.read_seconds("after_s", out.after);
     section.read("ca_file", out.ca_file);
     if (kind == Kind::telegram)
         read_telegram(section, out);
@@ -314,12 +315,18 @@ Parsed parse_settings(std::string_view text, std::string const& file) {
     return out;
 }
 
+bool hears(Channel const& channel, Line const& line) {
+    if (line.severity < channel.least) return false;
+    if (line.escalated.contains(channel.name)) return true;
+    return channel.after == Duration{} && line.word != Word::escalated;
+}
+
 std::string channels_text(std::vector<Channel> const& channels) {
     std::string out;
     for (auto const& one : channels)
-        out += fmt::format("{} {} {} {} {} {} {};", boost::describe::enum_to_string(one.kind, "?"), one.name,
-                           boost::describe::enum_to_string(one.least, "?"), one.url, one.chat, fmt::join(one.to, ","),
-                           fmt::join(one.program, " "));
+        out += fmt::format("{} {} {} {} {} {} {} {};", boost::describe::enum_to_string(one.kind, "?"), one.name,
+                           boost::describe::enum_to_string(one.least, "?"), to_ms(one.after), one.url, one.chat,
+                           fmt::join(one.to, ","), fmt::join(one.program, " "));
     return out;
 }
 

@@ -34,6 +34,7 @@ struct Channel {
     Kind kind = Kind::webhook;
     std::string name;                    // unique among all channels
     Severity least = Severity::warning;  // what is less is not told by it
+    Duration after{};                    // told only of what nobody has acknowledged for so long; 0: of all
     std::string url;                     // telegram: of the Bot API; email: smtp://host:port or smtps://
     std::string secret_file;             // token, password, or a whole header; first line, mode 0600
     std::string ca_file;                 // empty: the system's
@@ -60,6 +61,9 @@ struct Parsed {
     std::vector<config::Problem> problems;  // in the order of their lines; any makes the file unusable
 };
 Parsed parse_settings(std::string_view text, std::string const& file);
+
+// Whether this line of a notice is for this channel.
+bool hears(Channel const& channel, Line const& line);
 
 // What two nodes compare: kinds, names and targets, never a secret.
 std::string channels_text(std::vector<Channel> const& channels);

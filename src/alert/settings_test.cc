@@ -32,6 +32,7 @@ token_file = "/etc/token"
 [webhook.hook]
 url = "https://example.com/x"
 least = "info"
+after_s = 900
 [email.mail]
 server = "smtp://mail:25"
 from = "pgkeel@example.com"
@@ -48,6 +49,7 @@ program = ["/usr/local/bin/page", "now"]
     EXPECT_EQ(parsed.settings.rule("lag_bytes").hold, 5s);
     EXPECT_FALSE(parsed.settings.rule("fence").on);
     EXPECT_EQ(parsed.settings.repeat, 3600s);
+    for (auto const& one : parsed.settings.channels) EXPECT_EQ(one.after, one.name == "hook" ? 900s : 0s);
 }
 
 TEST(Settings, EveryMistakeHasItsLineAndItsMend) {
@@ -77,6 +79,8 @@ TEST(Settings, EveryMistakeHasItsLineAndItsMend) {
         {"[command.c]\nprogram = \"page\"\n", "is not an absolute path"},
         {"[command.\"a b\"]\nprogram = \"/page\"\n", "\"a b\" is not a name"},
         {"[notices]\nrepeat_s = -1\n", "a whole number of seconds"},
+        {"[webhook.a]\nurl = \"http://x/\"\nafter_s = \"1h\"\n", "a whole number of seconds"},
+        {"[alertmanager.a]\nurl = \"http://x/\"\nafter_s = 60\n", "unknown key after_s"},
         {"rule = 1\n", "unknown section [rule]"},
         {"[rule.disk\n", "not TOML"},
     };

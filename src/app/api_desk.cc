@@ -1,7 +1,9 @@
 #include "app/api_desk.h"
 
 #include "agent/alerting.h"
+#include "agent/backups.h"
 #include "agent/desk.h"
+#include "agent/ledger.h"
 #include "agent/start_up.h"
 #include "postgres/setup.h"
 #include "runtime/blocking.h"
@@ -73,17 +75,30 @@ runtime::HttpHandler api_handler(agent::Desk& desk, std::string version) {
     offered.try_parameters = [&desk](std::map<std::string, std::string> parameters) {
         return try_parameters_of(desk, std::move(parameters));
     };
-    offered.routes = [&desk](runtime::HttpStream& out) {
-        return desk.feed().stream(out, [&desk] { return cluster::routes_of(desk.glance()); });
+    offered.routes = [&desk](runtime::HttpStream& out, NodeId reader) {
+        return desk.feed().stream(out, [&desk, reader]() -> std::optional<cluster::Routes> {
+            auto const& sight = desk.glance();
+            if (!reader.value.empty() && !(sight.record && sight.record->proxies.contains(reader))) return std::nullopt;
+            return cluster::routes_of(sight);
+        });
     };
-    offered.users = [&desk] { return desk.feed().users(); };
+    offered.watch = [&desk] { return desk.feed().watch(); };
+    offered.users = [&desk](bool to_another_host) { return desk.feed().users(to_another_host); };
+    offered.catalogue = [&desk](std::string database, std::string known) {
+        return desk.feed().catalogue(std::move(database), std::move(known));
+    };
     offered.counters = [&desk] { return counters_of(desk.counters()); };
     offered.authority = [&desk] { return authority_of(desk.pki()); };
     if (desk.config().kind == cluster::Kind::data) {
+        offered.kept_backups = [&desk] { return desk.backups()->kept(); };
         offered.alerts = [&desk] { return desk.alerting()->listing(); };
         offered.ask_alerts = [&desk](alert::Request request) { return desk.alerting()->ask(std::move(request)); };
         offered.test_alerts = [&desk](std::string channel) { return desk.alerting()->test(std::move(channel)); };
     }
+    offered.events = [&desk](web::Span span) { return desk.ledger().events(span.from_ms, span.until_ms, span.most); };
+    offered.rows = [&desk](web::Span span) { return desk.ledger().rows(span.from_ms, span.until_ms, span.most); };
+    offered.availability = [&desk] { return desk.ledger().account(); };
+    offered.has_proxy = desk.config().kind == cluster::Kind::data && desk.config().proxy.enabled;
     offered.store = store_of(desk.config().store);
     offered.version = std::move(version);
     auto const api = std::make_shared<web::Api>(std::move(offered));

@@ -43,13 +43,11 @@ int main(int argc, char** argv) {
     cli::Hooks hooks;
     hooks.version = KEEL_VERSION;
     hooks.node = [](config::NodeConfig const& config) { return agent::run_tree(config); };
+    hooks.proxy = [](config::NodeConfig const& config) { return app::run_proxy(config, KEEL_VERSION); };
     hooks.demo = cli::run_demo;
     hooks.inner[agent::kAgentCommand] = [](Arguments const& arguments) { return with_config(arguments, run_agent); };
     hooks.inner[agent::kGuardianCommand] = [](Arguments const& arguments) {
         return with_config(arguments, agent::run_guardian);
-    };
-    hooks.inner[agent::kProxyCommand] = [](Arguments const& arguments) {
-        return with_config(arguments, app::run_proxy);
     };
     hooks.inner[agent::kArchiverCommand] = [](Arguments const& arguments) {
         return with_config(arguments, app::run_archiver);

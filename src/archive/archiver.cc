@@ -1,13 +1,14 @@
 #include "archive/archiver.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
+#include <algorithm>
+#include <map>
 #include <optional>
 #include <set>
 
 #include "archive/repository.h"
+#include "archive/segment_store.h"
 #include "archive/wire.h"
 #include "postgres/libpq.h"
 #include "runtime/clock.h"
@@ -22,42 +23,32 @@ using postgres::Bound;
 using postgres::Connection;
 
 constexpr Duration kAnswer = 10s;
-constexpr Duration kStoreEvery = 200ms;
-constexpr Duration kPinEvery = 2s;
-
-// The beginning of the newest segment, on the repository's disk. A second archiver writes the same bytes, so nothing is
-// ever cut off that was there.
-class Tail {
-  public:
-    explicit Tail(std::string path) : path_(std::move(path)) {}
-    Tail(Tail const&) = delete;
-    Tail& operator=(Tail const&) = delete;
-    ~Tail() {
-        if (file_ >= 0) ::close(file_);
-    }
-    Status store(std::string_view bytes, std::size_t from) {
-        if (file_ < 0) file_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
-        if (file_ < 0) return fail(runtime::system_error(errno, path_));
-        while (from < bytes.size()) {
-            auto const done = ::pwrite(file_, bytes.data() + from, bytes.size() - from, static_cast<off_t>(from));
-            if (done < 0 && errno == EINTR) continue;
-            if (done < 0) return fail(runtime::system_error(errno, path_));
-            from += static_cast<std::size_t>(done);
-        }
-        if (::fdatasync(file_) != 0) return fail(runtime::system_error(errno, path_));
-        return {};
-    }
-    void remove() { ::unlink(path_.c_str()); }
-
-  private:
-    std::string path_;
-    int file_ = -1;
-};
+constexpr Duration kRetry = 3s;    // beyond that from the beginning
+constexpr Duration kWait = 200ms;  // between two signs of life to the server, at most
+constexpr int kTailPiecesMost = 64;
+constexpr std::uint64_t kLostKept = 64;  // segments
 
 class Stream {
   public:
-    Stream(Connection& link, Repository const& repository, Server server)
-        : link_(link), repository_(repository), server_(std::move(server)) {}
+    Stream(Connection& link, Repository const& repository, config::Backup const& settings, Server server)
+        : link_(link),
+          repository_(repository),
+          server_(std::move(server)),
+          store_(settings, kRetry, server_.system, server_.origin) {}
+
+    // While the repository is waited for. A server that is being stopped waits for who follows it, and must not wait
+    // for a repository that hangs: so nobody follows it while it does.
+    void wait(Duration silent) {
+        if (!link_.is_open()) return;
+        auto const now = runtime::boot_now();
+        if (silent > repository_.pace().hangs) {
+            log::warning("archiver", "the repository does not answer; the server is let go of meanwhile");
+            link_.close();
+        } else if (streams_ && now - answered_ > 1s) {
+            answered_ = now;
+            if (!link_.give(status_message(here(), safe_, runtime::unix_ms_now()), Bound(1s))) link_.close();
+        }
+    }
 
     // Until the connection breaks or the server is no primary any more.
     Status run() {
@@ -68,6 +59,8 @@ class Stream {
                         fmt::format("the repository knows timeline {}, this server is on {}",
                                     listing.highest().timeline.value, server_.lineage.timeline.value),
                         "a newer primary has taken over; this one archives nothing more");
+        old_tails_ = listing.tails;
+        KEEL_CHECK(remove_old_tails(listing.segments));
         Lsn from = begin_at(listing);
         for (;;) {
             auto const owner = owner_of_segment(server_.lineage, from.value / server_.origin.segment_bytes,
@@ -86,6 +79,33 @@ class Stream {
                                    server_.history_text);
     }
 
+    // A beginning of a segment is of no use once the lineage has the whole of it. What a former primary wrote beyond
+    // the end of its timeline is nobody's history; it stays for a while, for somebody who looks for what was lost.
+    Status remove_old_tails(std::set<SegmentId> const& complete) {
+        auto const size = server_.origin.segment_bytes;
+        std::erase_if(old_tails_, [](auto const& one) { return one.second == 0; });
+        for (auto& [id, bytes] : old_tails_) {
+            SegmentId const whole{owner_of_segment(server_.lineage, id.number, size), id.number};
+            SegmentId const later{owner_of_segment(server_.lineage, id.number + kLostKept, size),
+                                  id.number + kLostKept};
+            auto const fork = end_of(id.timeline);
+            if (!fork) continue;
+            bool const lost = id.number * size + bytes > fork->value;
+            if (!complete.contains(lost ? later : whole)) continue;
+            KEEL_CHECK(repository_.remove_tail(server_.system, postgres::segment_name(id.timeline, id.number, size)));
+            bytes = 0;
+        }
+        return {};
+    }
+
+    // Where this server's history leaves a timeline; nothing when it never was on it.
+    std::optional<Lsn> end_of(Timeline timeline) const {
+        if (timeline == server_.lineage.timeline) return Lsn{~std::uint64_t{0}};
+        for (auto const& one : server_.lineage.history)
+            if (one.timeline == timeline) return one.until;
+        return std::nullopt;
+    }
+
     // Holes are tried first, each once: the server may still have what is missing.
     Lsn begin_at(Repository::Listing const& listing) {
         auto const ranges = ranges_of(listing.holdings(server_.origin.segment_bytes, server_.lineage), server_.lineage);
@@ -93,6 +113,13 @@ class Stream {
         for (auto range = ranges.rbegin(); range != ranges.rend(); ++range) {
             Lsn const end{floor_of(range->to)};
             if (range->to <= server_.flushed && !refused().contains({server_.system, end})) out = end;
+        }
+        if (!ranges.empty()) return out;
+        // Nothing is complete yet but what a former primary has begun.
+        for (auto const& [id, bytes] : listing.tails) {
+            Lsn const start{id.number * server_.origin.segment_bytes};
+            auto const fork = end_of(id.timeline);
+            if (fork && start < *fork && !refused().contains({server_.system, start})) out = std::min(out, start);
         }
         return out;
     }
@@ -106,19 +133,25 @@ class Stream {
     Result<Lsn> follow(Timeline timeline, Lsn from) {
         log::info("archiver", "streams timeline {} from {}", timeline.value, to_string(from));
         begin_segment(timeline, from);
+        safe_ = from;
         auto started = link_.start_stream(
             fmt::format("START_REPLICATION SLOT {} PHYSICAL {} TIMELINE {}", kSlot, to_string(from), timeline.value),
             Bound(kAnswer));
         if (!started) return refuse(std::move(started.error()), from);
+        streams_ = true;
         bool any = false;
         for (;;) {
-            auto message = link_.receive(Bound(kStoreEvery));
+            auto message = link_.receive(Bound(repository_.pace().store));
             if (!message) return any ? fail(std::move(message.error())) : refuse(std::move(message.error()), from);
             if (message->kind == postgres::Streamed::Kind::end) break;
             any = any || message->kind == postgres::Streamed::Kind::data;
             if (message->kind == postgres::Streamed::Kind::data) KEEL_CHECK(take(message->bytes));
             KEEL_CHECK(store_and_tell(message->kind == postgres::Streamed::Kind::nothing));
+            wait(store_.silent());
         }
+        streams_ = false;
+        while (!store_.is_idle()) KEEL_CHECK(wait_for_store());
+        KEEL_CHECK(take_stored());
         KEEL_CHECK(store_tail());
         return next_timeline(timeline);
     }
@@ -130,6 +163,8 @@ class Stream {
         auto const fork = parse_lsn(*sets[0][0][1]);
         if (!fork) return fail(Code::corrupt, "the server names no switch point");
         log::info("archiver", "timeline {} ends at {}", timeline.value, to_string(*fork));
+        if (end_of(timeline) != fork)
+            return fail(Code::unavailable, "the server's history is not the one it told before: from the beginning");
         return Lsn{floor_of(*fork)};
     }
 
@@ -146,18 +181,19 @@ class Stream {
     void begin_segment(Timeline timeline, Lsn at) {
         id_ = {timeline, at.value / server_.origin.segment_bytes};
         name_ = postgres::segment_name(timeline, id_.number, server_.origin.segment_bytes);
-        bytes_.clear();
+        bytes_ = store_.spare();
+        bytes_.reserve(server_.origin.segment_bytes);
         stored_ = 0;
-        tail_.emplace(repository_.tail_path(server_.system) + "/" + name_);
+        pieces_ = 0;
     }
     Lsn here() const { return Lsn{id_.number * server_.origin.segment_bytes + bytes_.size()}; }
-    Lsn safe() const { return Lsn{id_.number * server_.origin.segment_bytes + stored_}; }
 
     Status take(std::string_view message) {
         KEEL_TRY(auto const one, parse_stream_message(message));
         asked_ = asked_ || one.reply_wanted;
         if (one.wal.empty()) return {};
         if (one.start != here()) return fail(Code::corrupt, "the server's stream has a hole");
+        server_end_ = one.server_end;
         auto rest = one.wal;
         while (!rest.empty()) {
             auto const part = rest.substr(0, server_.origin.segment_bytes - bytes_.size());
@@ -169,34 +205,61 @@ class Stream {
     }
 
     Status complete_segment() {
-        KEEL_CHECK(check_pages(server_.origin, id_, bytes_));
-        KEEL_CHECK(repository_.put_wal(server_.system, name_, bytes_));
-        tail_->remove();
-        log::debug("archiver", "{} is stored", name_);
+        while (!store_.has_room()) KEEL_CHECK(wait_for_store());
+        bool const has_tail = stored_ > 0 || old_tails_.contains(id_);
+        store_.add({id_, std::move(bytes_), has_tail});
         begin_segment(id_.timeline, Lsn{(id_.number + 1) * server_.origin.segment_bytes});
+        return {};
+    }
+
+    Status wait_for_store() {
+        store_.wait(kWait);
+        wait(store_.silent());
+        if (!link_.is_open()) return fail(Code::unavailable, "the repository does not answer");
+        return take_stored();
+    }
+
+    // So far, and no farther, the server may let go of its WAL.
+    Status take_stored() {
+        KEEL_TRY(auto const done, store_.take_stored());
+        for (auto const& id : done) {
+            auto const size = server_.origin.segment_bytes;
+            log::debug("archiver", "{} is stored", postgres::segment_name(id.timeline, id.number, size));
+            KEEL_CHECK(remove_old_tails({id}));
+            safe_ = Lsn{(id.number + 1) * size};
+            changed_ = true;
+        }
+        return {};
+    }
+
+    // Behind all complete ones, or there would be a hole before it.
+    Status store_tail() {
+        if (stored_ == bytes_.size() || !store_.is_idle()) return {};
+        KEEL_CHECK(take_stored());
+        if (stored_ == 0) KEEL_CHECK(check_pages(server_.origin, id_, bytes_));
+        // Now and then as one again.
+        pieces_ = pieces_ % kTailPiecesMost + 1;
+        KEEL_CHECK(repository_.put_tail(server_.system, name_, bytes_, pieces_ == 1 ? 0 : stored_));
+        stored_ = bytes_.size();
+        safe_ = here();
         changed_ = true;
         return {};
     }
 
-    Status store_tail() {
-        if (stored_ == bytes_.size()) return {};
-        if (stored_ == 0) KEEL_CHECK(check_pages(server_.origin, id_, bytes_));
-        KEEL_CHECK(tail_->store(bytes_, stored_));
-        stored_ = bytes_.size();
-        changed_ = true;
-        return {};
-    }
+    // What is about to become a whole segment needs no pieces.
+    bool is_behind() const { return server_end_.value > here().value + server_.origin.segment_bytes; }
 
     Status store_and_tell(bool idle) {
+        KEEL_CHECK(take_stored());
         auto const now = runtime::boot_now();
-        if (!idle && !asked_ && now - told_ < kStoreEvery) return {};
+        if (!idle && !asked_ && now - told_ < repository_.pace().store) return {};
         told_ = now;
-        KEEL_CHECK(store_tail());
+        if (idle || !is_behind()) KEEL_CHECK(store_tail());
         // Nothing is told to be safe that is not: the slot would let go of it.
         if (!changed_ && !asked_ && now - answered_ < 1s) return {};
         asked_ = changed_ = false;
         answered_ = now;
-        return link_.give(status_message(here(), safe(), runtime::unix_ms_now()), Bound(kAnswer));
+        return link_.give(status_message(here(), safe_, runtime::unix_ms_now()), Bound(kAnswer));
     }
 
     Connection& link_;
@@ -206,9 +269,13 @@ class Stream {
     std::string name_;
     std::string bytes_;
     std::size_t stored_ = 0;
-    std::optional<Tail> tail_;
-    bool asked_ = false, changed_ = true;
+    int pieces_ = 0;  // of the tail
+    Lsn safe_;        // all before it is durable
+    Lsn server_end_;
+    std::map<SegmentId, std::uint64_t> old_tails_;
+    bool asked_ = false, changed_ = true, streams_ = false;
     Instant told_, answered_;
+    SegmentStore store_;
 };
 
 Status ensure_slot(Connection& link) {
@@ -238,21 +305,26 @@ Status pin(Connection& link, Repository const& repository) {
                            "restart_lsn < least($2::pg_lsn, pg_last_wal_replay_lsn())",
                            Bound(kAnswer), {kSlot, to_string(ranges.front().to)}));
         }
-        (void)Bound(kPinEvery).pause(kPinEvery);
+        (void)Bound(repository.pace().look).pause(repository.pace().look);
     }
 }
 
 }  // namespace
 
-Status archive_once(postgres::Place const& place, std::string const& path) {
-    KEEL_TRY(auto const repository, Repository::open(path));
+Status archive_once(postgres::Place const& place, config::Backup const& settings, std::string const& cluster_id) {
+    Stream* running = nullptr;
+    auto const on_wait = [&running](Duration silent) {
+        if (running != nullptr) running->wait(silent);
+    };
+    KEEL_TRY(auto const repository, Repository::open(settings, {kRetry, on_wait}));
     KEEL_TRY(auto link, connect(place, "pgkeel archiver"));
     KEEL_TRY(auto server, look_at(link));
-    KEEL_CHECK(runtime::ensure_directory(repository.tail_path(server.system), 0750));
-    KEEL_CHECK(runtime::ensure_directory(repository.wal_path(server.system), 0750));
+    KEEL_CHECK(repository.claim(server.system, cluster_id, place.directory + kSeenRepositories));
     KEEL_CHECK(ensure_slot(link));
     if (server.standby) return pin(link, repository);
-    return Stream(link, repository, std::move(server)).run();
+    Stream stream(link, repository, settings, std::move(server));
+    running = &stream;
+    return stream.run();
 }
 
 }  // namespace keel::archive

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "config/node_config.h"
 #include "postgres/place.h"
 
 namespace keel::archive {
@@ -13,6 +14,6 @@ namespace keel::archive {
 inline constexpr char const* kSlot = "keel_archive";
 
 // Never returns but with an error; to be called again. It may be killed at any moment.
-Status archive_once(postgres::Place const& place, std::string const& repository);
+Status archive_once(postgres::Place const& place, config::Backup const& settings, std::string const& cluster_id);
 
 }  // namespace keel::archive

@@ -1,76 +1,39 @@
 #include "archive/base_backup.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
-#include <filesystem>
 #include <memory>
 
 #include "archive/bytes.h"
+#include "archive/hold.h"
 #include "archive/manifest.h"
+#include "archive/packed.h"
+#include "archive/retention.h"
 #include "archive/wire.h"
 #include "postgres/copy.h"
 #include "runtime/clock.h"
+#include "runtime/files.h"
 
 namespace keel::archive {
 
 namespace {
 
-namespace fs = std::filesystem;
 using postgres::Bound;
 
 constexpr Duration kSilenceMost = 600s;  // the checkpoint at the beginning may take long
 constexpr Duration kWalWithin = 60s;
 constexpr int kVersionLeast = 150000;
 constexpr std::size_t kManifestMost = 256U << 20U;
+constexpr std::size_t kListMost = 512U << 20U;  // of some 8 TB
+constexpr std::size_t kChainMost = 500;
+constexpr char const* kTar = "base.tar.zst";
+constexpr char const* kBlocks = "blocks.zst";
+constexpr char const* kList = "blocklist.zst";
+constexpr char const* kManifest = "backup_manifest";
 
-// What is stored of the tar: compressed, hashed, synced.
-class TarFile {
-  public:
-    explicit TarFile(std::string const& path)
-        : path_(path),
-          file_(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640)),
-          compressor_([this](std::string_view part) { return write(part); }) {}
-    TarFile(TarFile const&) = delete;
-    TarFile& operator=(TarFile const&) = delete;
-    ~TarFile() {
-        if (file_ >= 0) ::close(file_);
-    }
-    Status add(std::string_view bytes) {
-        if (file_ < 0) return fail(runtime::system_error(errno, path_));
-        bytes_ += bytes.size();
-        return compressor_.add(bytes);
-    }
-    Status finish() {
-        KEEL_CHECK(compressor_.finish());
-        if (::fsync(file_) != 0) return fail(runtime::system_error(errno, path_));
-        return {};
-    }
-    std::uint64_t bytes() const { return bytes_; }
-    std::uint64_t stored() const { return stored_; }
-    std::string hash() { return hash_.hex(); }
-
-  private:
-    Status write(std::string_view part) {
-        hash_.add(part);
-        stored_ += part.size();
-        while (!part.empty()) {
-            auto const done = ::write(file_, part.data(), part.size());
-            if (done < 0 && errno == EINTR) continue;
-            if (done < 0) return fail(runtime::system_error(errno, path_));
-            part.remove_prefix(static_cast<std::size_t>(done));
-        }
-        return {};
-    }
-
-    std::string path_;
-    int file_;
-    std::uint64_t bytes_ = 0, stored_ = 0;
-    Sha256 hash_;
-    Compressor compressor_;
-};
+char const* data_file(Backup const& backup) { return backup.kind == BackupKind::full ? kTar : kBlocks; }
 
 Result<std::pair<Lsn, Timeline>> position_of(std::vector<postgres::Rows> const& sets, std::size_t which) {
     if (sets.size() > which && !sets[which].empty() && sets[which][0].size() >= 2 && sets[which][0][0]) {
@@ -81,63 +44,171 @@ Result<std::pair<Lsn, Timeline>> position_of(std::vector<postgres::Rows> const& 
     return fail(Code::corrupt, "PostgreSQL does not say where the backup begins or ends");
 }
 
+// The newest that there is a list of, and all that it is built on.
+struct Parent {
+    Backup backup;
+    BlockList list;
+};
+
+Error no_parent(std::string text) {
+    return {Code::not_found, std::move(text), "take a full one: pgkeel backup create"};
+}
+
+Result<Parent> find_parent(Repository const& repository, std::string const& system) {
+    KEEL_TRY(auto const all, repository.backups(system));
+    auto const fits = [&](Backup const& one) { return !one.blocks_sha256.empty() && missing_link(one, all).empty(); };
+    auto const newest = std::ranges::find_if(all.rbegin(), all.rend(), fits);
+    if (newest == all.rend())
+        return fail(no_parent("there is no backup in the repository that an incremental one can be built on"));
+    if (newest->chain.size() >= kChainMost)
+        return fail(no_parent(fmt::format("{} is built on {} others", newest->label, kChainMost)));
+    auto chain = newest->chain;
+    chain.push_back(newest->label);
+    for (auto const& link : chain) {
+        KEEL_TRY(auto const missing, missing_file(repository, *std::ranges::find(all, link, &Backup::label)));
+        if (!missing.empty())
+            return fail(no_parent(fmt::format("{} is not there, which an incremental backup would be built on",
+                                              repository.objects().where(missing))));
+    }
+    auto list = read_blocklist(repository, *newest);
+    if (!list)
+        return fail(no_parent("an incremental backup cannot be built on " + newest->label + ": " + list.error().text));
+    return Parent{*newest, *std::move(list)};
+}
+
+Status check_chain(Repository const& repository, Backup const& backup) {
+    KEEL_TRY(auto const all, repository.backups(backup.system_id));
+    auto const missing = missing_link(backup, all);
+    if (missing.empty()) return {};
+    return fail(Code::conflict, missing + ", which this backup is built on, has just expired", "take it again");
+}
+
+// A backup at work: from what the server sends to what is stored.
+class Taking {
+  public:
+    Taking(Repository const& repository, Backup& out, Parent const* parent)
+        : repository_(repository),
+          out_(out),
+          parent_(parent),
+          blocks_(parent == nullptr ? nullptr : &parent->list, out.chain.size(),
+                  [this](std::string_view block) { return parent_ == nullptr ? Status() : packed_->add(block); }) {}
+    // Holds it from then on.
+    Status stream(postgres::Connection& link, BackupProgress const& progress);
+    Status finish();
+
+  private:
+    Status take(std::string_view message);
+    Status check_files() const;
+    std::string object(char const* file) const { return Repository::backup_object(out_.system_id, out_.label, file); }
+
+    Repository const& repository_;
+    Backup& out_;
+    Parent const* parent_;
+    std::unique_ptr<WorkHold> hold_;
+    std::unique_ptr<Upload> upload_;
+    std::unique_ptr<PackedUpload> packed_;
+    BlockTaker blocks_;
+    std::string manifest_;
+    bool in_manifest_ = false;
+};
+
 // Messages: n(ew archive), m(anifest), d(ata), p(rogress).
-Status take_message(std::string_view message, bool& in_manifest, TarFile& tar, std::string& manifest) {
+Status Taking::take(std::string_view message) {
     if (message.empty()) return fail(Code::corrupt, "PostgreSQL sent an empty message");
     auto const body = message.substr(1);
-    if (message[0] == 'm') in_manifest = true;
+    if (message[0] == 'm') in_manifest_ = true;
     if (message[0] != 'd') return {};
-    if (!in_manifest) return tar.add(body);
-    manifest += body;
-    if (manifest.size() <= kManifestMost) return {};
+    if (!in_manifest_) {
+        out_.bytes += body.size();
+        KEEL_CHECK(blocks_.feed(body));
+        return parent_ == nullptr ? packed_->add(body) : Status();
+    }
+    manifest_ += body;
+    if (manifest_.size() <= kManifestMost) return {};
     return fail(Code::exhausted, "the backup's manifest is too long");
 }
 
-Status stream_into(postgres::Connection& link, std::string const& directory, Backup& out,
-                   BackupProgress const& progress) {
+Status Taking::stream(postgres::Connection& link, BackupProgress const& progress) {
     KEEL_TRY(auto const before, link.start_stream(fmt::format("BASE_BACKUP (LABEL '{}', CHECKPOINT 'fast', PROGRESS, "
                                                               "MANIFEST 'yes', MANIFEST_CHECKSUMS 'SHA256')",
-                                                              out.label),
+                                                              out_.label),
                                                   Bound(kSilenceMost)));
     KEEL_TRY(auto const begin, position_of(before, 0));
-    std::tie(out.start, out.timeline) = begin;
+    std::tie(out_.start, out_.timeline) = begin;
+    // A standby's backup may begin before the newest that is complete, and its WAL must stay.
+    KEEL_TRY(hold_, WorkHold::place(repository_, out_.system_id, {out_.label, out_.start, 0, kBeingTaken, out_.chain}));
+    KEEL_CHECK(check_announced(repository_, out_.system_id, out_.start));
+    KEEL_CHECK(check_chain(repository_, out_));
     std::uint64_t total = 0;
     if (before.size() > 1 && !before[1].empty() && before[1][0].size() > 2)
         total = std::strtoull(before[1][0][2].value_or("0").c_str(), nullptr, 10) * 1024;
-    TarFile tar(directory + "/base.tar.zst");
-    std::string manifest;
-    bool in_manifest = false;
+    KEEL_TRY(upload_, repository_.objects().upload(object(data_file(out_)), total));
+    packed_ = std::make_unique<PackedUpload>(*upload_);
     for (;;) {
         KEEL_TRY(auto const message, link.receive(Bound(kSilenceMost)));
         if (message.kind == postgres::Streamed::Kind::nothing)
             return fail(Code::timeout, "the server sends nothing any more");
         if (message.kind == postgres::Streamed::Kind::end) break;
-        KEEL_CHECK(take_message(message.bytes, in_manifest, tar, manifest));
-        progress(tar.bytes(), total);
+        KEEL_CHECK(take(message.bytes));
+        progress(out_.bytes, total);
     }
-    KEEL_CHECK(tar.finish());
     KEEL_TRY(auto const behind, link.end_stream(Bound(kSilenceMost)));
     KEEL_TRY(auto const end, position_of(behind, 0));
-    out.end = end.first;
-    KEEL_CHECK(runtime::write_atomically(directory + "/backup_manifest", manifest, 0640));
-    KEEL_CHECK(parse_manifest(manifest));
-    out.bytes = tar.bytes();
-    out.stored_bytes = tar.stored();
-    out.sha256 = tar.hash();
-    out.manifest_sha256 = sha256_hex(manifest);
+    std::tie(out_.end, out_.end_timeline) = end;
     return {};
 }
 
-// Some range has all of it.
+// Of an incremental backup no file is stored as a whole, so this is the last time to see that it is what was sent.
+Status Taking::check_files() const {
+    if (!blocks_.complete()) return fail(Code::corrupt, "the server's tar is cut off");
+    KEEL_TRY(auto const files, parse_manifest(manifest_));
+    if (parent_ == nullptr) return {};
+    for (auto const& [path, file] : files) {
+        auto const* got = blocks_.list().find(path);
+        auto const whole = blocks_.whole().find(path);
+        bool const good = got != nullptr && got->size == file.size && whole != blocks_.whole().end() &&
+                          (file.sha256.empty() || whole->second == file.sha256);
+        if (!good)
+            return fail(Code::corrupt, path + " is not what the server's manifest says", "take the backup again");
+    }
+    return {};
+}
+
+Status Taking::finish() {
+    KEEL_CHECK(packed_->finish());
+    KEEL_CHECK(check_files());
+    auto const list = blocks_.list().text();
+    if (list.size() <= kListMost) {
+        KEEL_TRY(auto const packed, compress(list));
+        KEEL_CHECK(repository_.objects().put(object(kList), packed));
+        out_.blocks_sha256 = sha256_hex(list);
+    } else if (parent_ != nullptr) {
+        return fail(no_parent("the list of the backup's blocks is too long"));
+    }
+    KEEL_CHECK(repository_.objects().put(object(kManifest), manifest_));
+    out_.stored_bytes = packed_->stored();
+    out_.sha256 = packed_->hash();
+    out_.manifest_sha256 = sha256_hex(manifest_);
+    return {};
+}
+
+// All of it, on the timelines that the cluster goes on with.
 Status wait_for_wal(Repository const& repository, Backup const& backup) {
     Bound const bound(kWalWithin);
     do {
         KEEL_TRY(auto const listing, repository.list(backup.system_id, backup.segment_bytes));
         auto const lineage = listing.newest();
-        for (auto const& range : ranges_of(listing.holdings(backup.segment_bytes, lineage), lineage)) {
-            if (range.from <= backup.start && backup.end <= range.to) return {};
-        }
-    } while (bound.pause(200ms));
+        auto const ranges = ranges_of(listing.holdings(backup.segment_bytes, lineage), lineage);
+        if (range_of(backup, ranges, lineage) != nullptr) return {};
+        if (is_left_behind(backup, lineage))
+            return fail(
+                Code::conflict,
+                fmt::format("the cluster has gone on with timeline {}, which this backup, {} of timeline {} to {} "
+                            "of timeline {}, does not lead to: a change of the primary fell into it",
+                            lineage.timeline.value, to_string(backup.start), backup.timeline.value,
+                            to_string(backup.end), backup.end_timeline.value),
+                "take the backup again");
+    } while (bound.pause(repository.pace().store));
     return fail(
         Code::timeout,
         fmt::format("the WAL from {} to {} is not in the repository, and without it the backup is worth nothing",
@@ -145,12 +216,14 @@ Status wait_for_wal(Repository const& repository, Backup const& backup) {
         "is the archiver of the primary at work? Its node's log says why not");
 }
 
-// One that was killed leaves its directory; this node takes one at a time.
-void remove_leftovers(Repository const& repository, std::string const& system, std::string const& node) {
-    std::error_code error;
-    for (fs::directory_iterator each(repository.backup_path(system), error); !error && each != fs::directory_iterator();
-         each.increment(error)) {
-        if (each->path().filename().string().ends_with("-" + node + ".new")) fs::remove_all(each->path(), error);
+// Two backups may begin in one second.
+Result<std::string> free_label(Repository const& repository, std::string const& system, std::string const& node) {
+    for (Bound const bound(10s);;) {
+        auto out = postgres::utc_stamp() + "-" + node;  // as is_label_of() knows it
+        KEEL_TRY(auto const there, repository.objects().list(Repository::backup_object(system, out, "")));
+        if (there.empty()) return out;
+        if (!bound.pause(200ms))
+            return fail(Code::conflict, "there is a backup " + out + " already", "take the backup again");
     }
 }
 
@@ -163,118 +236,127 @@ Status refuse_tablespaces(postgres::Connection& link) {
 
 }  // namespace
 
-Result<Backup> take_backup(postgres::Place const& place, Repository const& repository, BackupProgress const& progress) {
+Status remove_leftovers(Repository const& repository, std::string const& system, std::string const& node) {
+    // Or it would keep, for days, what it was built on.
+    KEEL_CHECK(remove_dead_holds(repository, system, [&](auto const& label) { return is_label_of(label, node); }));
+    KEEL_TRY(auto const holds, holds_of(repository, system));
+    KEEL_TRY(auto const labels, repository.objects().folders(system + "/backup/"));
+    KEEL_TRY(auto const complete, repository.backups(system));
+    auto const held = [&](std::string const& label) {
+        return std::ranges::any_of(holds, [&](Hold const& one) {
+            return archive::holds(one, label) && one.why != kBeingTaken && !is_over(one, {}, runtime::unix_ms_now());
+        });
+    };
+    for (auto const& label : labels) {
+        bool const whole = std::ranges::find(complete, label, &Backup::label) != complete.end();
+        if (!is_label_of(label, node) || whole || held(label)) continue;
+        KEEL_TRY(auto const hidden,
+                 repository.objects().list(Repository::backup_object(system, label, Repository::kHidden)));
+        if (hidden.empty()) KEEL_CHECK(repository.remove_backup(system, label));
+    }
+    return {};
+}
+
+Result<std::string> missing_file(Repository const& repository, Backup const& backup) {
+    auto const object = [&](char const* file) {
+        return Repository::backup_object(backup.system_id, backup.label, file);
+    };
+    KEEL_TRY(auto const stored, repository.objects().list(object("")));
+    std::vector<std::string> needed = {object(data_file(backup)), object(kManifest)};
+    if (!backup.blocks_sha256.empty()) needed.push_back(object(kList));
+    for (auto& one : needed)
+        if (std::ranges::find(stored, one) == stored.end()) return std::move(one);
+    return std::string();
+}
+
+Status complete(Repository const& repository, Backup const& backup) {
+    KEEL_TRY(auto const missing, missing_file(repository, backup));
+    if (!missing.empty())
+        return fail(Code::conflict, repository.objects().where(missing) + " was removed during the backup",
+                    "find out who removes objects of the repository, and take the backup again");
+    KEEL_CHECK(check_chain(repository, backup));
+    return repository.objects().create(Repository::backup_object(backup.system_id, backup.label, "backup.json"),
+                                       json::write(backup) + "\n");
+}
+
+Result<Backup> take_backup(BackupAsked const& asked, Repository const& repository, BackupProgress const& progress) {
+    auto const& place = asked.place;
     KEEL_TRY(auto link, connect(place, "pgkeel backup"));
     KEEL_TRY(auto const server, look_at(link));
     if (server.version < kVersionLeast)
         return fail(Code::invalid, "backups need PostgreSQL 15 or newer", "take the backup with pg_basebackup");
     KEEL_CHECK(refuse_tablespaces(link));
     Backup out;
-    out.label = postgres::utc_stamp() + "-" + place.name;
+    out.kind = asked.kind;
     out.node = place.name;
     out.system_id = server.system;
     out.server_version = server.version;
     out.segment_bytes = server.origin.segment_bytes;
     out.begun_unix_ms = runtime::unix_ms_now();
-    auto const all = repository.backup_path(server.system);
     auto const lock_path = place.directory + "/state/backup.lock";
     KEEL_TRY(auto const lock, runtime::FileLock::take(lock_path));
-    KEEL_CHECK(runtime::ensure_directory(all, 0750));
-    remove_leftovers(repository, server.system, place.name);
-    auto const final_path = repository.backup_path(server.system, out.label);
-    auto const fresh = final_path + ".new";
-    KEEL_CHECK(runtime::ensure_directory(fresh, 0750));
+    KEEL_CHECK(repository.claim(server.system, asked.cluster_id, place.directory + kSeenRepositories));
+    KEEL_CHECK(remove_leftovers(repository, server.system, place.name));
+    KEEL_TRY(out.label, free_label(repository, server.system, place.name));
+    std::optional<Parent> parent;
+    if (asked.kind == BackupKind::incremental) {
+        KEEL_TRY(parent, find_parent(repository, server.system));
+        out.chain = parent->backup.chain;
+        out.chain.push_back(parent->backup.label);
+    }
+    Taking taking(repository, out, parent ? &*parent : nullptr);
     auto const done = [&]() -> Status {
-        KEEL_CHECK(stream_into(link, fresh, out, progress));
+        KEEL_CHECK(taking.stream(link, progress));
+        KEEL_CHECK(taking.finish());
         out.ended_unix_ms = runtime::unix_ms_now();
         KEEL_CHECK(wait_for_wal(repository, out));
-        KEEL_CHECK(runtime::write_atomically(fresh + "/backup.json", json::write(out) + "\n", 0640));
-        // rename() refuses a directory that is there and not empty.
-        if (::rename(fresh.c_str(), final_path.c_str()) != 0) return fail(runtime::system_error(errno, final_path));
-        return runtime::fsync_directory(all);
+        return complete(repository, out);
     }();
     if (!done) {
-        std::error_code ignored;
-        fs::remove_all(fresh, ignored);
+        (void)repository.remove_backup(out.system_id, out.label);
         return fail(done.error());
     }
     return out;
 }
 
 Result<std::string> read_manifest(Repository const& repository, Backup const& backup) {
-    auto const path = repository.backup_path(backup.system_id, backup.label) + "/backup_manifest";
-    KEEL_TRY(auto text, runtime::read_file(path, kManifestMost));
+    auto const object = Repository::backup_object(backup.system_id, backup.label, kManifest);
+    KEEL_TRY(auto text, repository.objects().get(object, kManifestMost));
     if (sha256_hex(text) != backup.manifest_sha256)
-        return fail(Code::corrupt, path + " is not what was stored", "use another backup");
+        return fail(Code::corrupt, repository.objects().where(object) + " is not what was stored",
+                    "use another backup");
     return text;
 }
 
-Status read_tar(Repository const& repository, Backup const& backup, TarReader::Sink sink,
-                BackupProgress const& progress) {
-    auto const path = repository.backup_path(backup.system_id, backup.label) + "/base.tar.zst";
-    int const file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (file < 0) return fail(runtime::system_error(errno, path));
-    std::unique_ptr<int const, decltype([](int const* one) { ::close(*one); })> const owner(&file);
+Result<BlockList> read_blocklist(Repository const& repository, Backup const& backup) {
+    auto const object = Repository::backup_object(backup.system_id, backup.label, kList);
+    KEEL_TRY(auto const packed, repository.objects().get(object, kListMost));
+    auto const text = decompress(packed, kListMost);
+    if (!text || sha256_hex(*text) != backup.blocks_sha256)
+        return fail(Code::corrupt, repository.objects().where(object) + " is not what was stored",
+                    "use another backup");
+    return BlockList::parse(*text, backup.chain.size());
+}
+
+Status read_data(Repository const& repository, Backup const& backup, Bytes const& sink,
+                 BackupProgress const& progress) {
+    auto const object = Repository::backup_object(backup.system_id, backup.label, data_file(backup));
+    auto const where = repository.objects().where(object);
     Sha256 hash;
-    TarReader reader(std::move(sink));
     std::uint64_t done = 0;
     Decompressor decompressor([&](std::string_view part) {
         done += part.size();
-        return reader.feed(part);
+        return sink(part);
     });
-    std::string room(1U << 20U, '\0');
-    for (;;) {
-        auto const size = ::read(file, room.data(), room.size());
-        if (size < 0 && errno == EINTR) continue;
-        if (size < 0) return fail(runtime::system_error(errno, path));
-        if (size == 0) break;
-        std::string_view const part(room.data(), static_cast<std::size_t>(size));
+    KEEL_CHECK(repository.objects().read(object, [&](std::string_view part) -> Status {
         hash.add(part);
-        if (auto const status = decompressor.add(part); !status) return fail(Error(status.error()).in(path));
+        if (auto const status = decompressor.add(part); !status) return fail(Error(status.error()).in(where));
         progress(done, backup.bytes);
-    }
-    KEEL_CHECK(decompressor.finish());
-    if (hash.hex() != backup.sha256 || !reader.complete())
-        return fail(Code::corrupt, path + " is not what was stored", "use another backup");
-    return {};
-}
-
-Status verify_backup(Repository const& repository, Backup const& backup, BackupProgress const& progress) {
-    KEEL_TRY(auto const text, read_manifest(repository, backup));
-    KEEL_TRY(auto missing, parse_manifest(text));
-    TarEntry entry;
-    std::unique_ptr<Sha256> hash;
-    TarReader::Sink sink;
-    sink.begin = [&](TarEntry const& one) -> Status {
-        entry = one;
-        hash = std::make_unique<Sha256>();
         return {};
-    };
-    sink.data = [&](std::string_view part) -> Status {
-        hash->add(part);
-        return {};
-    };
-    sink.end = [&]() -> Status {
-        auto const file = missing.find(entry.path);
-        if (entry.kind != TarEntry::Kind::file || file == missing.end()) return {};
-        bool const good =
-            file->second.size == entry.size && (file->second.sha256.empty() || file->second.sha256 == hash->hex());
-        if (!good) return fail(Code::corrupt, entry.path + " in the backup is not what the manifest says");
-        missing.erase(file);
-        return {};
-    };
-    KEEL_CHECK(read_tar(repository, backup, std::move(sink), progress));
-    if (!missing.empty()) return fail(Code::corrupt, missing.begin()->first + " is missing in the backup");
-    auto const size = backup.segment_bytes;
-    for (auto number = backup.start.value / size; number * size < backup.end.value; ++number) {
-        auto const name = postgres::segment_name(backup.timeline, number, size);
-        auto bytes = repository.get_wal(backup.system_id, name, size);
-        if (!bytes && bytes.error().code == Code::not_found)  // the last, of an idle server
-            bytes = repository.get_tail(backup.system_id, name, size);
-        KEEL_CHECK(bytes);
-        KEEL_CHECK(check_pages({std::strtoull(backup.system_id.c_str(), nullptr, 10), size}, {backup.timeline, number},
-                               *bytes));
-    }
+    }));
+    if (auto const status = decompressor.finish(); !status) return fail(Error(status.error()).in(where));
+    if (hash.hex() != backup.sha256)
+        return fail(Code::corrupt, where + " is not what was stored", "use another backup");
     return {};
 }
 

@@ -11,8 +11,6 @@ namespace keel::archive {
 
 namespace {
 
-constexpr int kLevel = 3;
-
 Error zstd_error(std::size_t code) { return {Code::corrupt, std::string("zstd: ") + ::ZSTD_getErrorName(code)}; }
 
 }  // namespace
@@ -32,10 +30,15 @@ std::string Sha256::hex() {
     unsigned char raw[EVP_MAX_MD_SIZE];
     unsigned size = 0;
     KEEL_ASSERT(::EVP_DigestFinal_ex(static_cast<EVP_MD_CTX*>(context_), raw, &size) == 1);
+    return to_hex({reinterpret_cast<char const*>(raw), size});
+}
+
+std::string to_hex(std::string_view bytes) {
     std::string out;
-    for (unsigned i = 0; i < size; ++i) {
-        out += "0123456789abcdef"[raw[i] >> 4U];
-        out += "0123456789abcdef"[raw[i] & 15U];
+    for (char const c : bytes) {
+        auto const byte = static_cast<unsigned char>(c);
+        out += "0123456789abcdef"[byte >> 4U];
+        out += "0123456789abcdef"[byte & 15U];
     }
     return out;
 }
@@ -49,7 +52,7 @@ std::string sha256_hex(std::string_view bytes) {
 Compressor::Compressor(Bytes out) : stream_(::ZSTD_createCStream()), out_(std::move(out)) {
     KEEL_ASSERT(stream_ != nullptr);
     auto* stream = static_cast<ZSTD_CStream*>(stream_);
-    ::ZSTD_CCtx_setParameter(stream, ZSTD_c_compressionLevel, kLevel);
+    ::ZSTD_CCtx_setParameter(stream, ZSTD_c_compressionLevel, kCompressLevel);
     ::ZSTD_CCtx_setParameter(stream, ZSTD_c_checksumFlag, 1);
 }
 
@@ -96,14 +99,19 @@ Status Decompressor::finish() const {
     return {};
 }
 
-Result<std::string> compress(std::string_view bytes) {
+Result<std::string> compress(std::string_view bytes, int level) {
+    std::unique_ptr<ZSTD_CCtx, decltype([](ZSTD_CCtx* one) { ::ZSTD_freeCCtx(one); })> const context(
+        ::ZSTD_createCCtx());
+    KEEL_ASSERT(context != nullptr);
+    ::ZSTD_CCtx_setParameter(context.get(), ZSTD_c_compressionLevel, level);
+    ::ZSTD_CCtx_setParameter(context.get(), ZSTD_c_checksumFlag, 1);
     std::string out;
-    Compressor compressor([&out](std::string_view part) -> Status {
-        out += part;
-        return {};
+    std::size_t size = 0;
+    out.resize_and_overwrite(::ZSTD_compressBound(bytes.size()), [&](char* room, std::size_t most) {
+        size = ::ZSTD_compress2(context.get(), room, most, bytes.data(), bytes.size());
+        return ::ZSTD_isError(size) != 0 ? 0 : size;
     });
-    KEEL_CHECK(compressor.add(bytes));
-    KEEL_CHECK(compressor.finish());
+    if (::ZSTD_isError(size) != 0) return fail(zstd_error(size));
     return out;
 }
 

@@ -22,6 +22,7 @@ class Sha256 {
     void* context_;
 };
 std::string sha256_hex(std::string_view bytes);
+std::string to_hex(std::string_view bytes);  // lower case
 
 using Bytes = std::function<Status(std::string_view)>;
 
@@ -53,7 +54,8 @@ class Decompressor {
     bool open_ = false;
 };
 
-Result<std::string> compress(std::string_view bytes);
+inline constexpr int kCompressLevel = 3;
+Result<std::string> compress(std::string_view bytes, int level = kCompressLevel);
 // exhausted when it would be longer than `most`.
 Result<std::string> decompress(std::string_view bytes, std::size_t most);
 

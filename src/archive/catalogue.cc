@@ -46,12 +46,32 @@ Error nothing_there(std::string text, std::string mend) { return {Code::not_foun
 
 }  // namespace
 
+bool is_system_id(std::string_view name) {
+    return !name.empty() && name.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+bool is_label_of(std::string_view label, std::string_view node) {
+    constexpr std::size_t kStamp = 16;  // of postgres::utc_stamp()
+    return label.size() == kStamp + 1 + node.size() && label[kStamp] == '-' && label.ends_with(node);
+}
+
 Result<Backup> parse_backup(std::string_view text) {
     KEEL_TRY(auto out, json::read<Backup>(text));
     if (out.label.empty() || out.label.contains('/') || out.label.starts_with('.') ||
         !is_segment_bytes(out.segment_bytes) || out.end < out.start || out.timeline.value == 0)
         return fail(Code::corrupt, "a backup's description does not describe a backup");
+    // Those of older versions do not tell it, and there it was the same.
+    if (out.end_timeline.value == 0) out.end_timeline = out.timeline;
+    if (out.chain.empty() != (out.kind == BackupKind::full) ||
+        std::ranges::find(out.chain, out.label) != out.chain.end())
+        return fail(Code::corrupt, "a backup's description does not say what it is built on");
     return out;
+}
+
+std::string missing_link(Backup const& backup, std::vector<Backup> const& all) {
+    for (auto const& label : backup.chain)
+        if (std::ranges::find(all, label, &Backup::label) == all.end()) return label;
+    return {};
 }
 
 Timeline owner_of_segment(Lineage const& lineage, std::uint64_t number, std::uint64_t segment_bytes) {
@@ -77,6 +97,54 @@ std::vector<Range> ranges_of(Holdings const& holdings, Lineage const& lineage) {
         bool const newest = numbers.empty() || id.number > *numbers.rbegin();
         if (newest && size > 0 && owner_of_segment(lineage, id.number, bytes) == id.timeline)
             add(Lsn{id.number * bytes}, Lsn{id.number * bytes + size});
+    }
+    return out;
+}
+
+bool is_of(Backup const& backup, Lineage const& lineage) {
+    auto const owner = [&](Lsn end) { return postgres::owner_of(lineage.timeline, lineage.history, end); };
+    return owner(Lsn{backup.start.value + 1}) == backup.timeline && owner(backup.end) == backup.end_timeline;
+}
+
+bool is_left_behind(Backup const& backup, Lineage const& newest) {
+    return newest.timeline >= backup.end_timeline && !is_of(backup, newest);
+}
+
+Range const* range_of(Backup const& backup, std::vector<Range> const& ranges, Lineage const& lineage) {
+    if (!is_of(backup, lineage)) return nullptr;
+    auto const found =
+        std::ranges::find_if(ranges, [&](Range const& r) { return r.from <= backup.start && backup.end <= r.to; });
+    return found == ranges.end() ? nullptr : &*found;
+}
+
+std::vector<Timeline> timelines_of(Backup const& backup, std::vector<Lineage> const& lineages, std::uint64_t number) {
+    std::vector<Timeline> out;
+    auto const add = [&](Timeline one) {
+        if (std::ranges::find(out, one) == out.end()) out.push_back(one);
+    };
+    Lsn const end{std::min(backup.end.value, (number + 1) * backup.segment_bytes)};
+    auto newest_first = lineages;
+    std::ranges::sort(newest_first, std::ranges::greater(), &Lineage::timeline);
+    for (auto const& one : newest_first) {
+        if (!is_of(backup, one)) continue;
+        add(owner_of_segment(one, number, backup.segment_bytes));
+        add(postgres::owner_of(one.timeline, one.history, end));
+    }
+    if (out.empty()) add(backup.timeline);
+    return out;
+}
+
+std::vector<Gap> gaps_of(std::vector<Backup> const& backups, std::vector<Range> const& ranges, Lineage const& lineage) {
+    std::vector<Gap> out;
+    for (auto const& one : backups) {
+        if (!is_of(one, lineage)) continue;
+        Lsn here = one.start;  // everything from the start to here is there
+        for (auto const& range : ranges) {
+            if (range.to <= here) continue;
+            if (here < range.from) out.push_back({one.label, {here, range.from}});
+            here = range.to;
+        }
+        if (here < one.end) out.push_back({one.label, {here, one.end}});
     }
     return out;
 }
@@ -111,22 +179,22 @@ Result<Plan> plan_restore(std::vector<Backup> const& backups, std::vector<Range>
     Range wal;
     std::string possible;
     for (auto const& one : backups) {
-        bool const ancestor = one.timeline == postgres::owner_of(lineage.timeline, lineage.history, one.end);
-        auto const range =
-            std::ranges::find_if(ranges, [&](Range const& r) { return r.from <= one.start && one.end <= r.to; });
-        if (!ancestor || range == ranges.end()) continue;
+        auto const* range = range_of(one, ranges, lineage);
+        if (range == nullptr) continue;
+        if (!missing_link(one, backups).empty()) continue;  // another backup may do
         bool const open_end = *range == ranges.back();
         Lsn const most = open_end ? *last.last : Lsn{range->to.value - 1};
-        possible += fmt::format("{}{} to {}", possible.empty() ? "" : ", ", to_string(one.end), to_string(most));
-        if (open_end && last.last_commit_us)
-            possible +=
-                fmt::format(" ({} to before {})", time_text(one.ended_unix_ms * 1000), time_text(*last.last_commit_us));
+        // Where a backup ends is where a record does: a server that stops behind the last record is past that,
+        // although the record began before it. Of an idle server there is no later one.
+        auto const least = open_end ? std::min(one.end, most) : one.end;
+        possible += fmt::format("{}{} to {}", possible.empty() ? "" : ", ", to_string(least), to_string(most));
+        auto const ended_us = one.ended_unix_ms * 1000;
+        // Only a later commit shows the server that a time is there.
+        bool const timed = open_end && last.last_commit_us && ended_us < *last.last_commit_us;
+        if (timed) possible += fmt::format(" ({} to before {})", time_text(ended_us), time_text(*last.last_commit_us));
         bool fits = false;
-        if (wanted.lsn) fits = one.end <= *wanted.lsn && *wanted.lsn <= most;
-        // Only a later commit shows the server that it is there.
-        if (wanted.time_us)
-            fits = open_end && last.last_commit_us && one.ended_unix_ms * 1000 <= *wanted.time_us &&
-                   *wanted.time_us < *last.last_commit_us;
+        if (wanted.lsn) fits = least <= *wanted.lsn && *wanted.lsn <= most;
+        if (wanted.time_us) fits = timed && ended_us <= *wanted.time_us && *wanted.time_us < *last.last_commit_us;
         if (!fits || (best != nullptr && best->end >= one.end)) continue;
         best = &one;
         wal = {one.start, range->to};

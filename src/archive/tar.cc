@@ -37,8 +37,9 @@ bool has_good_sum(std::string_view header) {
     return number_at(header, 148, 8) == sum;
 }
 
-// Without a leading "./" and a trailing "/"; empty when it leads out.
-std::optional<std::string> inside(std::string path) {
+}  // namespace
+
+std::optional<std::string> path_inside(std::string path) {
     while (path.starts_with("./")) path.erase(0, 2);
     while (path.ends_with('/')) path.pop_back();
     if (path == ".") return std::string();
@@ -53,8 +54,6 @@ std::optional<std::string> inside(std::string path) {
     return path;
 }
 
-}  // namespace
-
 Status TarReader::take_header() {
     if (header_.find_first_not_of('\0') == std::string::npos) return {};  // the end, twice
     auto const size = number_at(header_, 124, 12);
@@ -63,7 +62,7 @@ Status TarReader::take_header() {
     std::string name(text_at(header_, 0, 100));
     if (header_.compare(257, 5, "ustar") == 0 && !text_at(header_, 345, 155).empty())
         name = std::string(text_at(header_, 345, 155)) + "/" + name;
-    auto path = inside(name);
+    auto path = path_inside(name);
     if (!path) return fail(Code::corrupt, "the tar has a path that leads out of the directory: " + name);
     TarEntry entry{TarEntry::Kind::file, std::move(*path), *size};
     char const kind = header_[156];

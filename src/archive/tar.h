@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -16,6 +17,9 @@ struct TarEntry {
     std::string path;  // relative, without ".." and "." parts
     std::uint64_t size = 0;
 };
+
+// Without a leading "./" and a trailing "/"; nothing when it leads out of the directory.
+std::optional<std::string> path_inside(std::string path);
 
 class TarReader {
   public:

@@ -33,6 +33,10 @@ Result<postgres::Connection> connect(postgres::Place const& place, std::string c
 Result<Server> look_at(postgres::Connection& link) {
     postgres::Bound const bound(kAnswer);
     Server out;
+    // First of all: a server that is promoted between two questions must not pass for a primary of its old timeline.
+    KEEL_TRY(auto const facts, link.query("SELECT pg_is_in_recovery(), (SELECT setting FROM pg_settings WHERE name = "
+                                          "'wal_segment_size'), current_setting('server_version_num')",
+                                          bound));
     KEEL_TRY(auto const who, link.query("IDENTIFY_SYSTEM", bound));
     if (who.size() != 1 || who[0].size() < 3 || !who[0][0] || !who[0][1] || !who[0][2])
         return fail(Code::corrupt, "PostgreSQL does not say who it is");
@@ -40,9 +44,6 @@ Result<Server> look_at(postgres::Connection& link) {
     out.origin.system_id = std::strtoull(out.system.c_str(), nullptr, 10);
     out.lineage.timeline.value = static_cast<std::uint32_t>(std::strtoul(who[0][1]->c_str(), nullptr, 10));
     out.flushed = parse_lsn(*who[0][2]).value_or(Lsn{});
-    KEEL_TRY(auto const facts, link.query("SELECT pg_is_in_recovery(), (SELECT setting FROM pg_settings WHERE name = "
-                                          "'wal_segment_size'), current_setting('server_version_num')",
-                                          bound));
     out.standby = facts[0][0] == "t";
     out.origin.segment_bytes = std::strtoull(facts[0][1].value_or("0").c_str(), nullptr, 10);
     out.version = std::atoi(facts[0][2].value_or("0").c_str());
@@ -59,8 +60,9 @@ Result<Server> look_at(postgres::Connection& link) {
 
 Result<StreamMessage> parse_stream_message(std::string_view bytes) {
     if (bytes.size() >= 25 && bytes[0] == 'w')
-        return StreamMessage{Lsn{big_endian(bytes.substr(1))}, bytes.substr(25), false};
-    if (bytes.size() >= 18 && bytes[0] == 'k') return StreamMessage{{}, {}, bytes[17] != 0};
+        return StreamMessage{Lsn{big_endian(bytes.substr(1))}, bytes.substr(25), Lsn{big_endian(bytes.substr(9))},
+                             false};
+    if (bytes.size() >= 18 && bytes[0] == 'k') return StreamMessage{{}, {}, {}, bytes[17] != 0};
     return fail(Code::corrupt, "PostgreSQL's stream has an unknown message");
 }
 

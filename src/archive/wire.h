@@ -25,6 +25,7 @@ Result<Server> look_at(postgres::Connection& link);
 struct StreamMessage {
     Lsn start;
     std::string_view wal;  // empty: a sign of life
+    Lsn server_end;        // so far the server has WAL; with WAL only
     bool reply_wanted = false;
 };
 // corrupt when it is neither XLogData nor a keepalive. Pure.

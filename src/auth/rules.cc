@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <tuple>
 
 namespace keel::auth {
 
@@ -72,7 +73,7 @@ class Line {
             piece.text = text_.substr(at + 1, end - at - 1);
             at = end + 1;
             if (piece.text.empty()) return complain("an empty name", "write a name between the quotes");
-            return true;
+            return ends_word(at) || complain("a word goes on behind its quote", "put all of it into the quotes");
         }
         std::size_t end = at;
         while (end < text_.size() && !is_blank(text_[end]) && text_[end] != ',' && text_[end] != '#' &&
@@ -80,7 +81,11 @@ class Line {
             ++end;
         piece.text = text_.substr(at, end - at);
         at = end;
-        return true;
+        return ends_word(at) || complain("a quote in the middle of a word", "put all of it into the quotes");
+    }
+
+    bool ends_word(std::size_t at) const {
+        return at == text_.size() || is_blank(text_[at]) || text_[at] == ',' || text_[at] == '#';
     }
 
     // A field that must be one word; nullptr: complained.
@@ -157,7 +162,7 @@ class Line {
             if (mask == nullptr) return false;
             if (!read_mask(mask->text, rule)) return false;
         }
-        // ::ffff:10.0.0.0/104 is 10.0.0.0/8; a wider prefix takes in all of both families' mapped part.
+        // ::ffff:10.0.0.0/104 is 10.0.0.0/8.
         if (rule.address.is_v4 && max == 128) {
             rule.address.is_v4 = rule.prefix >= 96;
             if (rule.address.is_v4) rule.prefix -= 96;
@@ -204,10 +209,25 @@ class Line {
         rule.method = found->second;
         if (rule.method == Method::cert && rule.connection != Rule::Connection::hostssl)
             return complain("the method cert needs TLS", "write hostssl");
-        if (next + 1 < fields_.size())
-            return complain(
-                "\"" + fields_[next + 1].pieces.front().text + "\" behind the method: options are not known here",
-                "remove it");
+        if (rule.method == Method::cert) rule.certificate = Rule::Certificate::of_user;
+        for (std::size_t i = next + 1; i < fields_.size(); ++i) {
+            if (!read_option(fields_[i], rule)) return false;
+        }
+        return true;
+    }
+
+    bool read_option(Field const& field, Rule& rule) {
+        constexpr std::string_view kName = "clientcert=";
+        std::string const& text = field.pieces.front().text;
+        if (field.pieces.size() != 1 || !text.starts_with(kName))
+            return complain("\"" + text + "\" behind the method: no option but clientcert is known here", "remove it");
+        auto const value = std::string_view(text).substr(kName.size());
+        if (value != "verify-ca" && value != "verify-full")
+            return complain("\"" + text + "\" is no value of clientcert", "write verify-ca or verify-full");
+        if (rule.connection != Rule::Connection::hostssl) return complain("clientcert needs TLS", "write hostssl");
+        if (rule.method == Method::cert && value == "verify-ca")
+            return complain("the method cert is always clientcert=verify-full", "remove the option");
+        rule.certificate = value == "verify-ca" ? Rule::Certificate::of_authority : Rule::Certificate::of_user;
         return true;
     }
 
@@ -228,7 +248,8 @@ bool fits_address(Rule const& rule, Visitor const& visitor) {
     if (rule.connection == Rule::Connection::hostssl && !visitor.tls) return false;
     if (rule.connection == Rule::Connection::hostnossl && visitor.tls) return false;
     if (rule.any_address) return true;
-    if (rule.address.is_v4 && !visitor.address->is_v4) return false;
+    // ::/0 is no IPv4 client's rule, as in PostgreSQL: a socket for both families must not widen it.
+    if (rule.address.is_v4 != visitor.address->is_v4) return false;
     std::size_t const bits = static_cast<std::size_t>(rule.prefix) + (rule.address.is_v4 ? 96 : 0);
     for (std::size_t bit = 0; bit < bits; ++bit) {
         unsigned const mask = 1U << (7 - bit % 8);
@@ -268,6 +289,29 @@ Rules parse_rules(std::string_view text, std::string const& file) {
     return rules;
 }
 
+void check_rules(Rules& rules, std::string const& file, RulesPlace const& place) {
+    // Nobody could log in any more, not even to mend it.
+    if (rules.rules.empty() && rules.problems.empty())
+        rules.problems.push_back(
+            {file, 1, "there is no rule in it", "write one at least: host all all all scram-sha-256"});
+    for (auto const& rule : rules.rules) {
+        auto const complain = [&](std::string text, std::string mend) {
+            rules.problems.push_back({file, rule.line, std::move(text), std::move(mend)});
+        };
+        if (rule.connection == Rule::Connection::hostssl && !place.tls)
+            complain("hostssl, but clients are not offered TLS", "see tls, cert_file and key_file of [proxy]");
+        if (rule.certificate != Rule::Certificate::none && !place.authority)
+            complain("clients' certificates cannot be checked: no authority is named",
+                     "set client_ca_file of [proxy] in node.toml");
+        if ((rule.method == Method::trust || rule.method == Method::cert) && !place.may_vouch)
+            complain(std::string("the method ") + to_string(rule.method) +
+                         " needs a node's proxy: a proxy host can log in at the servers only with what a client's "
+                         "password gives it",
+                     "write scram-sha-256, with clientcert=verify-full for a certificate as well");
+    }
+    std::ranges::sort(rules.problems, {}, [](RuleProblem const& one) { return std::tie(one.line, one.text); });
+}
+
 Rule const* match(std::vector<Rule> const& rules, Visitor const& visitor) {
     for (auto const& rule : rules) {
         bool const database = visitor.replication ? rule.databases.replication
@@ -276,6 +320,16 @@ Rule const* match(std::vector<Rule> const& rules, Visitor const& visitor) {
         if (database && fits(rule.users, visitor.user) && fits_address(rule, visitor)) return &rule;
     }
     return nullptr;
+}
+
+std::string refusal_of(Rule const* rule, Visitor const& visitor, std::string const& from) {
+    std::string text = rule == nullptr ? "no pg_hba.conf entry for" : "pg_hba.conf rejects connection for";
+    if (visitor.replication)
+        text = rule == nullptr ? "no pg_hba.conf entry for replication connection from"
+                               : "pg_hba.conf rejects replication connection for";
+    text += " host \"" + (from.empty() ? std::string("[local]") : from) + "\", user \"" + visitor.user + "\", ";
+    if (!visitor.replication) text += "database \"" + visitor.database + "\", ";
+    return text + (visitor.tls ? "SSL encryption" : "no encryption");
 }
 
 }  // namespace keel::auth

@@ -24,6 +24,8 @@ std::optional<Address> parse_address(std::string_view text);
 
 struct Rule {
     enum class Connection { local, host, hostssl, hostnossl };
+    // clientcert: must the client show a certificate of an authority that is trusted, and must it be the user's.
+    enum class Certificate { none, of_authority, of_user };
     // all, or names. Of databases only: sameuser (named as the user), replication (which `all` does not mean).
     struct Who {
         bool all = false;
@@ -38,6 +40,7 @@ struct Rule {
     Address address = {};
     int prefix = 0;  // bits of the family's own address
     Method method = Method::reject;
+    Certificate certificate = Certificate::none;  // with cert: of_user
     int line = 0;
 };
 
@@ -55,10 +58,17 @@ struct Rules {
     // All that is wrong, in order. With any, the rules must not be used.
     std::vector<RuleProblem> problems = {};
 };
-// TYPE DATABASE USER [ADDRESS [MASK]] METHOD, one a line; # begins a comment. TYPE is local, host, hostssl or
-// hostnossl; lists have commas; a quoted word is never a keyword. Not known, and refused as such: groups (+name), files
-// (@name), regular expressions, host names, samehost, samenet, options.
+// TYPE DATABASE USER [ADDRESS [MASK]] METHOD [clientcert=verify-ca|verify-full], one a line; # begins a comment. TYPE
+// is local, host, hostssl or hostnossl; lists have commas; a quoted word is never a keyword. Not known, and refused as
+// such: groups (+name), files (@name), regular expressions, host names, samehost, samenet, other options.
 Rules parse_rules(std::string_view text, std::string const& file);
+// What rules can be kept at all where they are to hold; what cannot becomes a problem of its line.
+struct RulesPlace {
+    bool tls = false;        // clients are offered TLS
+    bool authority = false;  // there is one that clients' certificates are checked against
+    bool may_vouch = false;  // it can log in at a server for who has shown no password
+};
+void check_rules(Rules& rules, std::string const& file, RulesPlace const& place);
 
 struct Visitor {
     std::string database = {};
@@ -69,5 +79,8 @@ struct Visitor {
 };
 // The first that matches; none: the visitor is refused.
 Rule const* match(std::vector<Rule> const& rules, Visitor const& visitor);
+// What he is told then, or when the rule rejects him: PostgreSQL's own words (28000). `from`: his address; empty:
+// local.
+std::string refusal_of(Rule const* rule, Visitor const& visitor, std::string const& from);
 
 }  // namespace keel::auth

@@ -25,7 +25,7 @@ Result<ScramVerifier> parse_scram_verifier(Secret const& text) {
         return part;
     };
     auto const scheme = take('$'), iterations = take(':'), salt = take('$'), stored = take(':');
-    if (!stored || scheme != kScram) return refuse();
+    if (!iterations || !salt || !stored || scheme != kScram) return refuse();
     ScramVerifier out;
     auto const [end, error] =
         std::from_chars(iterations->data(), iterations->data() + iterations->size(), out.iterations);

@@ -20,6 +20,8 @@ struct User {
     bool can_login = true;
     int connection_limit = -1;  // -1: none
     bool superuser = false;     // no limit holds for a superuser
+    bool monitor = false;       // has the rights of pg_monitor
+    bool replication = false;   // REPLICATION: may have connections that stream
 
     static constexpr std::int64_t kForever = INT64_MAX;
 };

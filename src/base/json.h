@@ -45,6 +45,14 @@ Key key_from(std::string_view text) {
         return Key(text);
 }
 
+// Not templates, and not here: compiled once, not with each member of each structure.
+void put(boost::json::object& out, std::string_view name, boost::json::value&& member);
+boost::json::value const* field_of(boost::json::object const& in, std::string_view name);
+void place_error(Status& status, std::string_view where);
+// Each byte that is no character of UTF-8 becomes U+FFFD: no parser would read a text with it, and texts come from
+// anywhere (what a program said before it failed, a name in another encoding).
+std::string with_characters(std::string text);
+
 }  // namespace detail
 
 // The recursion below is qualified (json::encode): an encode() beside the type being written, found by its argument's
@@ -72,7 +80,7 @@ boost::json::value encode(T const& in) {
         return out;
     } else if constexpr (detail::is_of<T, std::map>) {
         object out;
-        for (auto const& [key, element] : in) out.emplace(detail::key_text(key), json::encode(element));
+        for (auto const& [key, element] : in) detail::put(out, detail::key_text(key), json::encode(element));
         return out;
     } else if constexpr (std::is_enum_v<T>)
         return value(detail::enum_name(in));
@@ -90,7 +98,7 @@ boost::json::value encode(T const& in) {
         using Members =
             boost::describe::describe_members<T, boost::describe::mod_public | boost::describe::mod_inherited>;
         boost::mp11::mp_for_each<Members>(
-            [&](auto member) { out.emplace(member.name, json::encode(in.*member.pointer)); });
+            [&](auto member) { detail::put(out, member.name, json::encode(in.*member.pointer)); });
         return out;
     }
 }
@@ -122,7 +130,10 @@ Status decode_sequence(boost::json::value const& in, T& out) {
     out.clear();
     for (auto const& element : in.get_array()) {
         typename T::value_type one{};
-        if (auto status = json::decode(element, one); !status) return fail(std::move(status.error()).in("element"));
+        if (auto status = json::decode(element, one); !status) {
+            place_error(status, "element");
+            return status;
+        }
         out.insert(out.end(), std::move(one));
     }
     return {};
@@ -134,8 +145,10 @@ Status decode_map(boost::json::value const& in, T& out) {
     out.clear();
     for (auto const& [key, element] : in.get_object()) {
         auto& slot = out[key_from<typename T::key_type>(std::string_view(key.data(), key.size()))];
-        if (auto status = json::decode(element, slot); !status)
-            return fail(std::move(status.error()).in(std::string(key)));
+        if (auto status = json::decode(element, slot); !status) {
+            place_error(status, std::string_view(key.data(), key.size()));
+            return status;
+        }
     }
     return {};
 }
@@ -163,10 +176,8 @@ Status decode_struct(boost::json::value const& in, T& out) {
     Status status;
     using Members = boost::describe::describe_members<T, boost::describe::mod_public | boost::describe::mod_inherited>;
     boost::mp11::mp_for_each<Members>([&](auto member) {
-        auto const* field = object.if_contains(member.name);
-        if (field == nullptr || !status) return;
-        status = json::decode(*field, out.*member.pointer);
-        if (!status) status = fail(std::move(status.error()).in(member.name));
+        if (auto const* field = status ? field_of(object, member.name) : nullptr)
+            place_error(status = json::decode(*field, out.*member.pointer), member.name);
     });
     return status;
 }
@@ -230,7 +241,7 @@ Result<T> read(std::string_view text) {
 
 template <class T>
 std::string write(T const& in) {
-    return boost::json::serialize(json::encode(in));
+    return detail::with_characters(boost::json::serialize(json::encode(in)));
 }
 
 }  // namespace keel::json

@@ -64,6 +64,7 @@ void print_rest(alert::Listing const& all) {
                all.speaker == all.told_by ? "" : ", by its channels; those of " + all.told_by);
     for (auto const& one : all.channels) {
         fmt::print("  {:<16}  {:<12}  from {} on", one.name, text(one.kind), text(one.least));
+        if (one.after_s > 0) fmt::print(", when nobody has acknowledged for {} s", one.after_s);
         if (one.waiting > 0) fmt::print(", {} waiting", one.waiting);
         fmt::print("{}\n", one.problem.empty() ? "" : ", fails: " + one.problem);
     }

@@ -1,4 +1,4 @@
-// `pgkeel backup create | list | show | verify`, and `pgkeel restore`; `pgkeel wal fetch` for PostgreSQL itself.
+// `pgkeel backup create | list | show`.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -8,51 +8,74 @@
 
 #include "agent/privileges.h"
 #include "agent/start_up.h"
-#include "archive/restore.h"
+#include "cli/backup_where.h"
+#include "cli/choice.h"
+#include "cli/client.h"
 #include "cli/commands.h"
+#include "cli/terminal.h"
 #include "cluster/status.h"
 #include "postgres/setup.h"
+#include "web/backups.h"
 
 namespace keel::cli {
 
+std::vector<std::pair<std::string, std::string config::Backup::*>> const& repository_options() {
+    static std::vector<std::pair<std::string, std::string config::Backup::*>> const all = {
+        {"--encryption-key-file", &config::Backup::encryption_key_file},
+        {"--s3-endpoint", &config::Backup::s3_endpoint},
+        {"--s3-region", &config::Backup::s3_region},
+        {"--s3-credentials-file", &config::Backup::s3_credentials_file},
+        {"--s3-ca-file", &config::Backup::s3_ca_file},
+    };
+    return all;
+}
+
+void add_repository(CLI::App& command, config::Backup& settings) {
+    auto* repository = command.add_option("--repository", settings.repository,
+                                          "A directory or s3://bucket/prefix; by default what node.toml says");
+    for (auto const& [name, member] : repository_options())
+        command.add_option(name, settings.*member, "As in the section [backup] of node.toml")->needs(repository);
+    add_choice(command, "--s3-addressing", settings.s3_addressing, "How the bucket is named").needs(repository);
+}
+
 namespace {
 
-// Which exit code ends a recovery loudly: PostgreSQL takes 1 to 125 for "there is no such file".
-constexpr int kFetchFailed = 200;
+// For a process that runs elsewhere.
+void make_absolute(config::Backup& settings) {
+    auto const absolute = [](std::string& path) {
+        std::error_code error;
+        if (!path.empty()) path = std::filesystem::absolute(path, error).string();
+    };
+    if (!archive::is_s3(settings.repository)) absolute(settings.repository);
+    absolute(settings.s3_credentials_file);
+    absolute(settings.s3_ca_file);
+    absolute(settings.encryption_key_file);
+}
 
-// Where the repository is, and whose backups in it are meant.
-struct Where {
-    std::string repository;  // empty: what node.toml says
-    std::string system;      // empty: the only one there
-    bool as_json = false;
-};
-
-struct Opened {
-    archive::Repository repository;
-    std::string path;
-    std::string system;
-};
+}  // namespace
 
 void add_where(CLI::App& command, Where& where) {
-    command.add_option("--repository", where.repository, "Its directory; by default the one that node.toml names");
+    add_repository(command, where.settings);
     command.add_option("--system", where.system, "System identifier of the database cluster, if there are several");
 }
 
 // As the user that the node runs as, so that nothing belongs to root.
-Answer<Opened> open(Commands const& commands, Where const& where) {
-    std::string path = where.repository;
+Answer<Opened> open_repository(Commands const& commands, Where const& where) {
+    auto settings = where.settings;
     std::string user = "postgres";
-    if (path.empty()) {
+    if (settings.repository.empty()) {
         KEEL_TRY(auto const config, agent::load_config(commands.reach().directory));
-        path = config.backup.repository;
+        settings = config.backup;
         user = config.user;
     }
-    if (path.empty())
+    if (settings.repository.empty())
         return stop(kUsage, Code::invalid, "node.toml names no repository",
                     "set repository in its section [backup], on every data node, or give --repository");
+    make_absolute(settings);
     KEEL_CHECK(agent::become_user(user));
-    KEEL_TRY(auto repository, archive::Repository::open(path));
+    KEEL_TRY(auto repository, archive::Repository::open(settings));
     KEEL_TRY(auto const systems, repository.systems());
+    auto const path = settings.repository;
     if (where.system.empty() && systems.size() > 1)
         return stop(kUsage, Code::invalid, fmt::format("{} has the backups of several database clusters", path),
                     fmt::format("name one with --system: {}", fmt::join(systems, ", ")));
@@ -60,7 +83,7 @@ Answer<Opened> open(Commands const& commands, Where const& where) {
     if (std::ranges::find(systems, system) == systems.end())
         return stop(kFailed, Code::not_found, fmt::format("{} has nothing of this database cluster", path),
                     "is the archiver of the primary at work? Its node's log says why not");
-    return Opened{std::move(repository), path, system};
+    return Opened{std::move(repository), settings, system};
 }
 
 archive::BackupProgress progress_bar(char const* doing) {
@@ -72,13 +95,14 @@ archive::BackupProgress progress_bar(char const* doing) {
     };
 }
 
-std::string line_of(archive::Backup const& one) {
-    return fmt::format("{}  timeline {}  {} to {}  {}, stored {}\n", one.label, one.timeline.value,
+std::string backup_line(archive::Backup const& one) {
+    auto const built = one.chain.empty() ? "full" : "incremental, on " + one.chain.back();
+    return fmt::format("{}  timeline {}  {} to {}  {}, stored {}  {}\n", one.label, one.timeline.value,
                        to_string(one.start), to_string(one.end), cluster::bytes_text(one.bytes),
-                       cluster::bytes_text(one.stored_bytes));
+                       cluster::bytes_text(one.stored_bytes), built);
 }
 
-Answer<archive::Backup> named(Opened const& opened, std::string const& label) {
+Answer<archive::Backup> named_backup(Opened const& opened, std::string const& label) {
     KEEL_TRY(auto const all, opened.repository.backups(opened.system));
     auto const at = std::ranges::find(all, label, &archive::Backup::label);
     if (at == all.end())
@@ -86,124 +110,85 @@ Answer<archive::Backup> named(Opened const& opened, std::string const& label) {
     return *at;
 }
 
-Done create(Commands const& commands) {
+std::shared_ptr<Work> add_work(CLI::App& command, cluster::JobKind kind) {
+    auto const out = std::make_shared<Work>();
+    out->kind = kind;
+    out->begun_unix_ms = runtime::unix_ms_now();
+    command.add_flag("--as-job", out->as_job)->group("");  // for the agent
+    return out;
+}
+
+// An agent that is not there, or cannot write, makes nothing of what was done undone.
+void tell_done(Commands const& commands, Work const& work, agent::JobOutcome const& outcome) {
+    if (work.as_job) {
+        fmt::print("{}\n", json::write(outcome));
+        return;
+    }
+    auto const agent = Agent::find(commands.reach());
+    auto const told = agent ? agent->post("/backup/done",
+                                          web::BackupDone{work.kind, work.begun_unix_ms, outcome.text, outcome.figures})
+                            : Answer<web::Done>(std::unexpected(agent.error()));
+    if (!told) print_note("The cluster does not know of it: " + told.error().error.text);
+}
+
+namespace {
+
+Done create(Commands const& commands, Work work, bool incremental) {
+    if (incremental) work.kind = cluster::JobKind::incremental;
     KEEL_TRY(auto const config, agent::load_config(commands.reach().directory));
     KEEL_TRY(auto const identity, agent::read_identity(commands.reach().directory));
     Where const where;
     if (config.backup.repository.empty()) {
-        KEEL_TRY(auto const unused, open(commands, where));  // says why not
+        KEEL_TRY(auto const unused, open_repository(commands, where));  // says why not
     }
     KEEL_CHECK(agent::become_user(config.user));
-    KEEL_TRY(auto const repository, archive::Repository::open(config.backup.repository));
+    KEEL_TRY(auto const repository, archive::Repository::open(config.backup));
+    auto const kind = incremental ? archive::BackupKind::incremental : archive::BackupKind::full;
     KEEL_TRY(auto const backup,
-             archive::take_backup(agent::place_of(config, identity.node), repository, progress_bar("backup")));
-    fmt::print("{}", line_of(backup));
+             archive::take_backup({agent::place_of(config, identity.node), identity.cluster_id, kind}, repository,
+                                  progress_bar("backup")));
+    fmt::print("{}", backup_line(backup));
+    auto const seconds = static_cast<double>(backup.ended_unix_ms - backup.begun_unix_ms) / 1000;
+    auto const text = fmt::format("{} backup {} in {:.1f} s: {}, stored {}", cluster::name_of(work.kind), backup.label,
+                                  seconds, cluster::bytes_text(backup.bytes), cluster::bytes_text(backup.stored_bytes));
+    tell_done(commands, work,
+              {text,
+               {{"seconds", seconds},
+                {"bytes", static_cast<double>(backup.bytes)},
+                {"stored_bytes", static_cast<double>(backup.stored_bytes)}}});
     return {};
 }
 
 Done list(Commands const& commands, Where const& where) {
-    KEEL_TRY(auto const opened, open(commands, where));
+    KEEL_TRY(auto const opened, open_repository(commands, where));
     KEEL_TRY(auto const all, opened.repository.backups(opened.system));
     auto const bytes = all.empty() ? std::uint64_t{16U << 20U} : all.back().segment_bytes;
     KEEL_TRY(auto const listing, opened.repository.list(opened.system, bytes));
     auto const lineage = listing.newest();
     auto const ranges = archive::ranges_of(listing.holdings(bytes, lineage), lineage);
+    KEEL_TRY(auto const dumps, archive::dumps_of(opened.repository, opened.system));
     if (where.as_json) {
         boost::json::array wal;
         for (auto const& one : ranges) wal.push_back({{"from", to_string(one.from)}, {"to", to_string(one.to)}});
         boost::json::object const out{{"system_id", opened.system},
                                       {"timeline", lineage.timeline.value},
                                       {"wal", wal},
-                                      {"backups", json::encode(all)}};
+                                      {"backups", json::encode(all)},
+                                      {"dumps", json::encode(dumps)}};
         fmt::print("{}\n", boost::json::serialize(out));
         return {};
     }
-    for (auto const& one : all) fmt::print("{}", line_of(one));
+    for (auto const& one : all) {
+        fmt::print("{}", backup_line(one));
+        if (auto const missing = archive::missing_link(one, all); !missing.empty())
+            fmt::print("    It cannot be restored: {}, which it is built on, is not there.\n", missing);
+    }
+    for (auto const& one : dumps) fmt::print("{}", dump_line(one));
     for (auto const& one : ranges)
         fmt::print("WAL without a hole: {} to {}, timeline {}\n", to_string(one.from), to_string(one.to),
                    lineage.timeline.value);
     if (ranges.size() > 1) fmt::print("There are holes: nothing can be restored across them.\n");
     return {};
-}
-
-void say_plan(archive::Plan const& plan) {
-    auto const target = plan.target.lsn ? to_string(*plan.target.lsn) : archive::time_text(*plan.target.time_us);
-    fmt::print("backup    {}", line_of(plan.backup));
-    fmt::print("WAL       from {} to {}, {}\n", to_string(plan.wal.from), to_string(plan.wal.to),
-               cluster::bytes_text(plan.wal.to.value - plan.wal.from.value));
-    fmt::print("target    {} on timeline {}\n", target, plan.lineage.timeline.value);
-    fmt::print("space     {}\n", cluster::bytes_text(plan.backup.bytes));
-}
-
-// For a shell, and then for restore_command, where % is special.
-Result<std::string> word(std::string const& text) {
-    if (text.find_first_of("'%\n") != std::string::npos)
-        return fail(Code::invalid, "the path " + text + " has a quote or a percent sign in it", "use another path");
-    return "'" + text + "'";
-}
-
-struct Restore {
-    Where where;
-    std::string to, target = "latest", binaries;
-    bool dry_run = false;
-};
-
-Done restore(Commands const& commands, Restore const& asked) {
-    KEEL_TRY(auto const target, archive::parse_target(asked.target));
-    KEEL_TRY(auto const opened, open(commands, asked.where));
-    if (!asked.to.starts_with('/'))
-        return stop(kUsage, Code::invalid, "--to needs an absolute path", "--to /var/lib/postgresql/restored");
-    KEEL_CHECK(archive::check_empty(asked.to));
-    KEEL_TRY(auto const plan, archive::find_plan(opened.repository, opened.system, target));
-    say_plan(plan);
-    if (asked.dry_run) return {};
-    auto const major = plan.backup.server_version / 10000;
-    auto const binaries = asked.binaries.empty() ? fmt::format("/usr/lib/postgresql/{}/bin", major) : asked.binaries;
-    if (::access((binaries + "/pg_verifybackup").c_str(), X_OK) != 0)
-        return stop(kUsage, Code::not_found, fmt::format("PostgreSQL {} is not in {}", major, binaries),
-                    "install it, or name its directory with --postgres-bin");
-    std::error_code error;
-    auto const program = std::filesystem::read_symlink("/proc/self/exe", error).string();
-    KEEL_TRY(auto const program_word, word(program));
-    KEEL_TRY(auto const repository_word, word(opened.path));
-    auto const fetch =
-        fmt::format("{} wal fetch --repository {} --system {} %f %p", program_word, repository_word, opened.system);
-    KEEL_CHECK(archive::restore(opened.repository, plan, {asked.to, binaries, fetch}, progress_bar("restore")));
-    fmt::print("restored  {}: the server started, replayed to the target, and was stopped\n", asked.to);
-    return {};
-}
-
-void add_restore(Commands& commands) {
-    auto const asked = std::make_shared<Restore>();
-    auto& command = commands.add_local("restore", "A backup and its WAL into an empty directory, proven by a start");
-    add_where(command, asked->where);
-    command.add_option("--to", asked->to, "An empty or new directory")->required();
-    command.add_option("--target", asked->target, "latest, an LSN, or a time in UTC as \"2026-11-26 03:00:00Z\"");
-    command.add_option("--postgres-bin", asked->binaries, "Directory of PostgreSQL's programs");
-    command.add_flag("--dry-run", asked->dry_run, "Only say what would be done");
-    commands.on(command, [asked, &commands] { return restore(commands, *asked); });
-}
-
-void add_wal(Commands& commands) {
-    auto& wal = commands.add_bare("wal", "For PostgreSQL's restore_command");
-    wal.require_subcommand(1);
-    auto const where = std::make_shared<Where>();
-    auto const names = std::make_shared<std::pair<std::string, std::string>>();
-    auto& fetch = *wal.add_subcommand("fetch", "One WAL file out of the repository");
-    fetch.add_option("--repository", where->repository, "Its directory")->required();
-    fetch.add_option("--system", where->system, "System identifier")->required();
-    fetch.add_option("name", names->first, "%f")->required();
-    fetch.add_option("path", names->second, "%p")->required();
-    commands.on(fetch, [where, names]() -> Done {
-        auto const done = [&]() -> Status {
-            KEEL_TRY(auto const repository, archive::Repository::open(where->repository));
-            return archive::fetch_wal(repository, where->system, names->first, names->second);
-        }();
-        if (done) return {};
-        // Absent is an answer only of a repository that is there.
-        bool const absent = done.error().code == Code::not_found && ::access(where->repository.c_str(), X_OK) == 0;
-        return std::unexpected(Failure(absent ? kFailed : kFetchFailed, done.error()));
-    });
 }
 
 }  // namespace
@@ -213,8 +198,22 @@ void add_backup(Commands& commands) {
     backup.require_subcommand(1);
     auto const where = std::make_shared<Where>();
     auto const label = std::make_shared<std::string>();
-    auto& make = commands.add_local_below(backup, "create", "A full backup of this node's server");
-    commands.on(make, [&commands] { return create(commands); });
+    auto& make = commands.add_local_below(backup, "create",
+                                          "A backup of this node's server, full or incremental, or dumps of databases");
+    auto const work = add_work(make, cluster::JobKind::full);
+    auto const incremental = std::make_shared<bool>(false);
+    auto* part = make.add_flag("--incremental", *incremental,
+                               "Store only the blocks that the newest backup does not have, and build on it");
+    auto const dumps = std::make_shared<DumpsWanted>();
+    auto* logical =
+        make.add_option("--logical", dumps->databases, "Not the server: a dump of this database, for pg_restore");
+    auto* each = make.add_flag("--all-databases", dumps->any, "Not the server: a dump of every database");
+    auto* named = make.add_option("--logical-list", dumps->list)->group("");  // for the agent
+    for (auto* one : {logical, each, named}) one->excludes(part);
+    commands.on(make, [work, incremental, dumps, logical, each, named, &commands] {
+        bool const any = logical->count() + each->count() + named->count() > 0;
+        return any ? create_dumps(commands, *work, *dumps) : create(commands, *work, *incremental);
+    });
     auto& all = commands.add_local_below(backup, "list", "The backups, and what WAL there is");
     add_where(all, *where);
     all.add_flag("--json", where->as_json, "For programs");
@@ -223,23 +222,15 @@ void add_backup(Commands& commands) {
     add_where(show, *where);
     show.add_option("label", *label, "As list shows it")->required();
     commands.on(show, [where, label, &commands]() -> Done {
-        KEEL_TRY(auto const opened, open(commands, *where));
-        KEEL_TRY(auto const one, named(opened, *label));
+        KEEL_TRY(auto const opened, open_repository(commands, *where));
+        KEEL_TRY(auto const one, named_backup(opened, *label));
         fmt::print("{}\n", json::write(one));
         return {};
     });
-    auto& verify = commands.add_local_below(backup, "verify", "Reads all of a backup and checks every byte");
-    add_where(verify, *where);
-    verify.add_option("label", *label, "As list shows it")->required();
-    commands.on(verify, [where, label, &commands]() -> Done {
-        KEEL_TRY(auto const opened, open(commands, *where));
-        KEEL_TRY(auto const one, named(opened, *label));
-        KEEL_CHECK(archive::verify_backup(opened.repository, one, progress_bar("verify")));
-        fmt::print("{}: every file and the WAL it needs are as they were stored\n", one.label);
-        return {};
-    });
-    add_restore(commands);
-    add_wal(commands);
+    add_backup_fetch(commands, backup);
+    add_backup_run(commands, backup);
+    add_backup_prove(commands, backup);
+    add_backup_upkeep(commands, backup);
 }
 
 }  // namespace keel::cli

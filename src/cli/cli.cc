@@ -23,8 +23,10 @@ void add_commands(Commands& commands) {
     add_init(commands);
     add_join(commands);
     add_node(commands);
+    add_proxy(commands);
     add_status(commands);
     add_history(commands);
+    add_plan(commands);
     add_switchover(commands);
     add_drill(commands);
     add_failover(commands);
@@ -38,6 +40,8 @@ void add_commands(Commands& commands) {
     add_alert(commands);
     add_leave(commands);
     add_backup(commands);
+    add_restore(commands);
+    add_recover(commands);
     add_doctor(commands);
 }
 
@@ -116,7 +120,10 @@ CLI::App& Commands::with_directory(CLI::App& command) {
 }
 
 void Commands::on(CLI::App& command, std::function<Done()> action) {
-    command.callback([this, action = std::move(action)] { chosen_ = action; });
+    command.callback([this, &command, action = std::move(action)] {
+        // Of two, `pgkeel proxy list`, the inner one is meant.
+        if (command.get_subcommands().empty()) chosen_ = action;
+    });
 }
 
 int run(int argc, char const* const* argv, Hooks const& hooks) {

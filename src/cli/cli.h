@@ -30,6 +30,8 @@ int run_demo(DemoOptions const& options);
 struct Hooks {
     // The process tree of a node, in the foreground, until it is told to stop. The configuration is checked already.
     std::function<int(config::NodeConfig const&)> node;
+    // A node's proxy, or that of an application's host, likewise.
+    std::function<int(config::NodeConfig const&)> proxy;
     std::function<int(DemoOptions const&)> demo;
     // Commands that only the program itself calls (agent, guardian, a clone's child): name -> what to do with the
     // arguments behind it. Not shown in the help.

@@ -49,6 +49,20 @@ TEST(Span, NonsenseIsRefusedWithAMend) {
     }
 }
 
+TEST(Past, IsASpanAgoOrADay) {
+    Zone const zone("UTC-2");
+    EXPECT_EQ(parse_past("now", kNow).value_or(0), kNow);
+    EXPECT_EQ(parse_past("2h", kNow).value_or(0), kNow - 2 * kHour);
+    EXPECT_EQ(parse_past("2026-11-21", kNow).value_or(0), kNow - 24 * kHour) << "it is midnight there";
+    EXPECT_EQ(parse_past("2026-11-21Z", kNow).value_or(0), kNow - 22 * kHour);
+    EXPECT_EQ(parse_past("2026-11-21 12:00", kNow).value_or(0), kNow - 12 * kHour);
+    for (auto const* text : {"", "yesterday", "2026-11-23", "03:00", "-5d", "2026-13-01", "d", "2026-11-21 25:00"}) {
+        auto const moment = parse_past(text, kNow);
+        ASSERT_FALSE(moment) << text;
+        EXPECT_FALSE(moment.error().mend.empty()) << text;
+    }
+}
+
 TEST(Moment, IsLocalTimeUnlessItSaysOtherwise) {
     Zone const zone("UTC-2");  // two hours east
     EXPECT_EQ(parse_moment("+30m", kNow).value_or(0), kNow + kHour / 2);

@@ -110,6 +110,8 @@ Answer<bool> Agent::counts_member(std::string const& directory, std::string cons
     return false;
 }
 
+Answer<cluster::ClusterStatus> Agent::status() const { return read<cluster::ClusterStatus>("/status"); }
+
 Answer<std::string> Agent::get(std::string const& path, Duration limit) const { return send("GET", path, {}, limit); }
 
 Answer<std::string> Agent::send(std::string const& method, std::string const& path, std::string body,

@@ -77,8 +77,10 @@ void add_init(Commands& commands);
 void add_join(Commands& commands);  // and witness
 void add_leave(Commands& commands);
 void add_node(Commands& commands);
+void add_proxy(Commands& commands);    // and its join, list, remove
 void add_status(Commands& commands);   // and topology
 void add_history(Commands& commands);  // and explain
+void add_plan(Commands& commands);
 void add_switchover(Commands& commands);
 void add_failover(Commands& commands);
 void add_pause(Commands& commands);  // and resume, reload
@@ -89,7 +91,9 @@ void add_tag(Commands& commands);
 void add_token(Commands& commands);
 void add_access(Commands& commands);
 void add_alert(Commands& commands);
-void add_backup(Commands& commands);  // and restore, wal
+void add_backup(Commands& commands);
+void add_restore(Commands& commands);  // and wal
+void add_recover(Commands& commands);
 void add_doctor(Commands& commands);
 
 }  // namespace keel::cli

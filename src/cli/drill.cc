@@ -9,6 +9,7 @@
 
 #include "agent/privileges.h"
 #include "agent/start_up.h"
+#include "cli/choice.h"
 #include "cli/client.h"
 #include "cli/drill_fault.h"
 #include "cli/drill_run.h"
@@ -224,17 +225,11 @@ Done run_drill(Reach const& reach, DrillOptions const& options) {
 
 void add_drill(Commands& commands) {
     auto const options = std::make_shared<DrillOptions>();
-    auto const names = std::map<std::string, Fault>{{"switchover", Fault::switchover},
-                                                    {"postmaster", Fault::postmaster},
-                                                    {"agent", Fault::agent},
-                                                    {"node", Fault::node}};
     auto& command =
         commands.add_local("drill", "A failure on purpose, under a load of its own, and a report of what it cost");
-    command
-        .add_option("--fault", options->fault,
-                    "switchover (nothing is killed), or SIGKILL on this node, the primary: postmaster, agent, node")
-        ->transform(CLI::CheckedTransformer(names).description("{switchover,postmaster,agent,node}"))
-        ->default_str("switchover");
+    add_choice(command, "--fault", options->fault,
+               "switchover (nothing is killed), or SIGKILL on this node, the primary")
+        .default_str("switchover");
     command.add_option("--target", options->target, "Who shall lead after a switchover; else the best standby");
     command
         .add_option("--database", options->database, "Where its schema pgkeel_drill is made and dropped; needs --user")

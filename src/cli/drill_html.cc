@@ -4,25 +4,14 @@
 #include <algorithm>
 
 #include "cli/drill_report.h"
+#include "cli/html_text.h"
 
 namespace keel::cli::drill {
 
 namespace {
 
-// The policy keeps even a page with a fault in it from loading or running anything.
-constexpr char const* kHead = R"(<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>
-:root {{ color-scheme: light dark; --ink: #1c2128; --soft: #57606a; --line: #d0d7de; --paper: #ffffff;
-  --good: #116329; --bad: #a40e26; --bar: #0969da; }}
-@media (prefers-color-scheme: dark) {{ :root {{ --ink: #e6edf3; --soft: #9aa4af; --line: #3b434b; --paper: #12161b;
-  --good: #56d364; --bad: #ff8182; --bar: #58a6ff; }} }}
-body {{ font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 60rem;
+constexpr char const* kStyle =
+    R"(body {{ font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 60rem;
   margin: 2rem auto; padding: 0 1rem; }}
 h1 {{ font-size: 1.5rem; margin-bottom: 0.25rem; }}
 h2 {{ font-size: 1.1rem; margin-top: 2rem; }}
@@ -40,32 +29,6 @@ td.bar span {{ display: block; height: 0.6rem; margin-top: 0.45rem; background: 
 </head>
 <body>
 )";
-
-std::string escaped(std::string_view text) {
-    std::string out;
-    for (char const c : text) {
-        switch (c) {
-            case '&':
-                out += "&amp;";
-                break;
-            case '<':
-                out += "&lt;";
-                break;
-            case '>':
-                out += "&gt;";
-                break;
-            case '"':
-                out += "&quot;";
-                break;
-            case '\'':
-                out += "&#39;";
-                break;
-            default:
-                out += c;
-        }
-    }
-    return out;
-}
 
 std::string row(std::string const& name, std::string const& value) {
     return fmt::format("<tr><th scope=\"row\">{}</th><td>{}</td></tr>\n", escaped(name), escaped(value));
@@ -127,7 +90,7 @@ std::string story(Report const& report) {
 
 std::string render_html(Report const& report) {
     auto const title = escaped(fmt::format("pgkeel drill of {}: {}", report.cluster, report.fault));
-    std::string out = fmt::format(fmt::runtime(kHead), fmt::arg("title", title));
+    std::string out = page_top(title, kStyle);
     out += fmt::format("<h1>{}</h1>\n<p class=\"soft\">{}, mode {}, run on {}: {}</p>\n", title,
                        escaped(cluster::utc_text(report.fault_unix_ms)), escaped(report.mode), escaped(report.node),
                        escaped(report.action));

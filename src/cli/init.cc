@@ -6,6 +6,7 @@
 #include "agent/local_state.h"
 #include "agent/start_up.h"
 #include "agent/store_choice.h"
+#include "cli/backup_where.h"
 #include "cli/new_node.h"
 #include "cli/terminal.h"
 #include "cli/time_text.h"
@@ -13,6 +14,7 @@
 #include "consensus/embedded.h"
 #include "postgres/setup.h"
 #include "runtime/clock.h"
+#include "runtime/files.h"
 #include "web/token.h"
 
 namespace keel::cli {
@@ -27,6 +29,9 @@ struct InitOptions {
     std::string profile = "lan";
     std::string token_valid = "24h";
     std::uint32_t token_uses = 2;
+    // Of a backup; an empty target: a new database cluster.
+    Where from;
+    std::string target;
 };
 
 constexpr std::size_t kSecretBytes = 24;
@@ -46,14 +51,19 @@ Result<FirstToken> make_token(InitOptions const& options, std::string const& aut
     return out;
 }
 
-// Epoch 1 on timeline 1; the first start goes through an election as every other one.
-cluster::Record first_record(InitOptions const& options, agent::NodeIdentity const& identity,
-                             std::string const& system_id, cluster::JoinToken const& token) {
+struct FirstData {
+    postgres::Made made;
+    std::string from;  // the backup and its target; empty: initdb made it
+};
+
+// Epoch 1 on the timeline that is there; the first start goes through an election as every other one.
+cluster::Record first_record(InitOptions const& options, agent::NodeIdentity const& identity, FirstData const& data,
+                             cluster::JoinToken const& token) {
     NodeId const& self = identity.node;
     cluster::Record record;
     record.cluster_id = identity.cluster_id;
     record.name = options.cluster;
-    record.system_id = system_id;
+    record.system_id = data.made.system_id;
     record.revision = 1;
     record.epoch = Epoch{1};
     record.leader = self;
@@ -61,11 +71,12 @@ cluster::Record first_record(InitOptions const& options, agent::NodeIdentity con
     record.members[self] = member_of(options.node.config);
     record.voters = {self};
     record.sync = {options.settings.mode, {self}, 1, self};
-    record.lineage = {{Timeline{1}, Timeline{0}, Lsn{0}, Epoch{1}, self, cluster::Fate::live}};
+    record.lineage = {{data.made.timeline, Timeline{0}, Lsn{0}, Epoch{1}, self, cluster::Fate::live}};
     record.settings = options.settings;
     if (options.token_uses > 0) record.tokens = {token};
     cluster::note(record, self, runtime::unix_ms_now(), "member",
-                  fmt::format("cluster {} made with {} as its first node", options.cluster, options.node.config.name));
+                  fmt::format("cluster {} made with {} as its first node{}", options.cluster, options.node.config.name,
+                              data.from.empty() ? "" : ", from " + data.from));
     return record;
 }
 
@@ -121,7 +132,29 @@ Status store_record(InitOptions const& options, agent::NodeIdentity const& ident
                 "choose another --cluster");
 }
 
-Status make_first_node(InitOptions const& options, FirstToken& token) {
+// The restored server has ended its recovery on a timeline of its own; nobody of the old cluster follows it there.
+Answer<FirstData> restore_first(Commands const& commands, InitOptions const& options, postgres::Place const& place,
+                                postgres::Settings const& settings) {
+    KEEL_TRY(auto const target, archive::parse_target(options.target));
+    KEEL_TRY(auto const opened, open_repository(commands, options.from));
+    KEEL_TRY(auto const plan, archive::find_plan(opened.repository, opened.system, target));
+    say_plan(plan);
+    KEEL_CHECK(check_major(place, plan));
+    KEEL_CHECK(check_space(options.node.config.directory, plan, "make room, or choose another --dir"));
+    Interrupts const interrupts;
+    if (auto const done = restore_files(opened, plan, {place.data(), place.binaries, {}}, interrupts); !done) {
+        // It goes with the directory.
+        constexpr std::size_t kTailMost = 2000;
+        if (auto const log = runtime::read_file(place.data() + "/restore.log", 64U << 20U))
+            fmt::print(stderr, "{}\n", log->substr(log->size() - std::min(log->size(), kTailMost)));
+        return std::unexpected(done.error());
+    }
+    KEEL_CHECK(archive::end_standing_alone(place.data()));
+    KEEL_TRY(auto made, postgres::adopt(place, settings));
+    return FirstData{std::move(made), fmt::format("backup {} up to {}", plan.backup.label, target_text(plan))};
+}
+
+Done make_first_node(Commands const& commands, InitOptions const& options, FirstToken& token) {
     auto const& config = options.node.config;
     agent::NodeIdentity const identity{NodeId{runtime::random_uuid()}, runtime::random_uuid()};
     KEEL_CHECK(check_machine(options.node, identity.node));
@@ -135,15 +168,25 @@ Status make_first_node(InitOptions const& options, FirstToken& token) {
     auto const place = agent::place_of(config, identity.node);
     postgres::Settings settings;
     settings.cluster = options.settings.postgres;
-    KEEL_TRY(auto const made, postgres::init(place, settings));
-    KEEL_CHECK(store_record(options, identity, first_record(options, identity, made.system_id, token.kept)));
-    return agent::write_identity(config.directory, identity);
+    FirstData data;
+    if (options.target.empty()) {
+        KEEL_TRY(data.made, postgres::init(place, settings));
+    } else {
+        KEEL_TRY(data, restore_first(commands, options, place, settings));
+    }
+    KEEL_CHECK(store_record(options, identity, first_record(options, identity, data, token.kept)));
+    KEEL_CHECK(agent::write_identity(config.directory, identity));
+    return {};
 }
 
 void tell(InitOptions const& options, FirstToken const& token) {
     auto const& config = options.node.config;
     fmt::print("Cluster {} is made; {} is its first node, in {}.\n\nStart it:\n    pgkeel node --dir {}\n",
                options.cluster, config.name, config.directory, config.directory);
+    if (!options.target.empty())
+        fmt::print(
+            "\nThe repository it came from is the old cluster's: give this one another directory or prefix\n"
+            "(section [backup] of node.toml).\n");
     if (options.token_uses == 0) return;
     fmt::print(
         "\nThen on each of the next machines (the token is good for {} of them and {}; keep it secret):\n"
@@ -152,7 +195,8 @@ void tell(InitOptions const& options, FirstToken const& token) {
         web::to_text(token.text));
 }
 
-Done init(InitOptions& options, std::string const& directory) {
+Done init(Commands const& commands, InitOptions& options) {
+    auto const& directory = commands.reach().directory;
     if (!config::is_name(options.cluster))
         return stop(kUsage, Code::invalid, fmt::format("--cluster \"{}\" is not a name", options.cluster),
                     "use 1..63 of a-z, 0-9 and '-', beginning with a letter");
@@ -165,7 +209,7 @@ Done init(InitOptions& options, std::string const& directory) {
     KEEL_CHECK(complete(options.node, directory));
     return fill_directory(options.node.config, [&]() -> Done {
         FirstToken token;
-        KEEL_CHECK(make_first_node(options, token));
+        KEEL_CHECK(make_first_node(commands, options, token));
         tell(options, token);
         return {};
     });
@@ -188,7 +232,15 @@ void add_init(Commands& commands) {
     command.add_option("--token-uses", options->token_uses, "How many nodes the printed token lets in; 0: no token")
         ->capture_default_str();
     command.add_option("--token-valid", options->token_valid, "For how long")->capture_default_str();
-    commands.on(command, [options, &commands] { return init(*options, commands.reach().directory); });
+    add_where(command, options->from);
+    auto* restore =
+        command.add_option("--restore", options->target,
+                           "Begin with a backup out of --repository, as of then: latest, an LSN, or a time in UTC");
+    restore->needs(command.get_option("--repository"));
+    command.get_option("--repository")
+        ->description("With --restore: a directory or s3://bucket/prefix")
+        ->needs(restore);
+    commands.on(command, [options, &commands] { return init(commands, *options); });
 }
 
 }  // namespace keel::cli

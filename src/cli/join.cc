@@ -8,11 +8,13 @@
 #include "agent/local_state.h"
 #include "agent/start_up.h"
 #include "base/json.h"
-#include "cli/client.h"
+#include "cli/backup_where.h"
 #include "cli/new_node.h"
 #include "cli/terminal.h"
+#include "cli/token_call.h"
 #include "cli/token_text.h"
 #include "postgres/place.h"
+#include "postgres/setup.h"
 #include "runtime/clock.h"
 #include "runtime/signals.h"
 
@@ -24,45 +26,32 @@ struct JoinOptions {
     NewNode node;
     std::string member;  // HOST[:PORT] of one that is in the cluster
     std::string token, token_file;
+    Where from;  // with from_backup
+    bool from_backup = false;
     bool start = false;
     std::optional<runtime::HeldSignals> held;  // from the request on: a member without a node is nobody's wish
 };
 
 Answer<web::JoinAnswer> ask_to_join(JoinOptions const& options, web::TokenText const& token,
                                     web::JoinRequest const& request) {
-    auto const at = postgres::parse_endpoint(options.member, config::kApiPort);
-    if (at.host.empty())
-        return stop(kUsage, Code::invalid, fmt::format("\"{}\" is not HOST or HOST:PORT", options.member),
-                    "name a member of the cluster and its API's port, as 10.0.0.1:8008");
-    KEEL_TRY(auto tls, runtime::client_pinned(token.authority_fingerprint));
-    runtime::HttpCall post;
-    post.method = "POST";
-    post.path = "/join";
-    post.body = json::write(request);
-    post.timeout = 20s;
-    post.headers["Content-Type"] = "application/json";
-    auto const answer = call(runtime::HttpTarget::secure(at.host, at.port, std::move(tls)), std::move(post));
-    if (!answer) {
-        Error error = answer.error();
-        if (error.code == Code::denied) {
-            error.mend =
-                "the token is of another cluster, or something else answers there: check HOST, and make a "
-                "new token there with `pgkeel token create`";
-            return std::unexpected(Failure(kUsage, std::move(error)));
-        }
-        error.mend = error.outcome == Outcome::unknown
-                         ? "look at `pgkeel status` there: if the new node is a member already, take it out with "
-                           "`pgkeel leave` before you try again"
-                         : "is the node running there, and is the API's port open?";
-        return std::unexpected(Failure(kUnreachable, std::move(error)));
-    }
-    if (answer->status != 200) {
-        auto refusal = refusal_of(answer->status, answer->body);
-        if (refusal.error.code == Code::denied) refusal.exit_code = kFailed;
-        return std::unexpected(std::move(refusal));
-    }
-    KEEL_TRY(auto joined, json::read<web::JoinAnswer>(answer->body));
+    TokenCall const call{options.member, "/join", json::write(request),
+                         "look at `pgkeel status` there: if the new node is a member already, take it out with "
+                         "`pgkeel leave` before you try again",
+                         "pgkeel token create"};
+    KEEL_TRY(auto const body, call_with_token(call, token));
+    KEEL_TRY(auto joined, json::read<web::JoinAnswer>(body));
     return joined;
+}
+
+// Somebody else said from whom it was copied; from now on the cluster says whom it follows.
+Status take_data(config::NodeConfig const& config, NodeId const& node, cluster::Record const& record) {
+    auto const place = agent::place_of(config, node);
+    KEEL_CHECK(archive::end_standing_alone(place.data()));
+    postgres::Settings settings;
+    settings.cluster = record.settings.postgres;
+    KEEL_TRY(auto const made, postgres::adopt(place, settings));
+    if (made.system_id == record.system_id) return {};
+    return fail(Code::corrupt, "the backup is of another database cluster than its place in the repository says");
 }
 
 // The cluster says where its record lives; what is secret or a file of this machine comes from the options.
@@ -89,16 +78,42 @@ Status take_store(NewNode& node, web::StoreHint const& hint) {
     return {};
 }
 
-Done join_as_user(JoinOptions& options, web::TokenText const& token, agent::NodeIdentity& identity) {
+// Instead of the primary's files: the newest backup, and the archive's WAL. All that can be wrong is asked for before.
+Done restore_data(Commands const& commands, JoinOptions& options, web::TokenText const& token,
+                  web::JoinRequest& request) {
+    auto& config = options.node.config;
+    KEEL_TRY(auto const opened, open_repository(commands, options.from));
+    config.backup = opened.settings;
+    constexpr std::size_t kOwnerMost = 4096;
+    auto owner = opened.repository.objects().get(opened.system + "/owner", kOwnerMost);
+    if (!owner) return std::unexpected(Failure(std::move(owner.error()).in("the repository's archive has no owner")));
+    request.archive_owner = owner->substr(0, owner->find('\n'));
+    request.archive_system = opened.system;
+    auto probe = request;
+    probe.only_check = true;
+    KEEL_CHECK(ask_to_join(options, token, probe));
+    KEEL_TRY(auto const plan, archive::find_plan(opened.repository, opened.system, {}));
+    say_plan(plan);
+    auto const place = agent::place_of(config, request.node);
+    KEEL_CHECK(check_major(place, plan));
+    KEEL_CHECK(check_space(config.directory, plan, "make room, or choose another --dir"));
+    Interrupts const interrupts;
+    KEEL_CHECK(restore_standby_files(opened, plan, {place.data(), place.binaries, {}}, interrupts));
+    return {};
+}
+
+Done join_as_user(Commands const& commands, JoinOptions& options, web::TokenText const& token,
+                  agent::NodeIdentity& identity) {
     auto& config = options.node.config;
     identity.node = NodeId{runtime::random_uuid()};
     KEEL_CHECK(check_machine(options.node, identity.node));
     std::vector<std::string> names = {config.address};
     if (config.bind != config.address) names.push_back(config.bind);
     KEEL_TRY(auto request, runtime::make_request({identity.node, names}));
+    web::JoinRequest asked{token.secret.reveal(), request.pem, identity.node, member_of(config)};
+    if (options.from_backup) KEEL_CHECK(restore_data(commands, options, token, asked));
     options.held.emplace();
-    KEEL_TRY(auto joined,
-             ask_to_join(options, token, {token.secret.reveal(), request.pem, identity.node, member_of(config)}));
+    KEEL_TRY(auto joined, ask_to_join(options, token, asked));
     auto const finish = [&]() -> Status {
         identity.cluster_id = joined.record.cluster_id;
         runtime::Pair own{joined.certificate, std::move(request.key)};
@@ -106,6 +121,7 @@ Done join_as_user(JoinOptions& options, web::TokenText const& token, agent::Node
         KEEL_CHECK(take_store(options.node, joined.store));
         KEEL_CHECK(write_files(config, {joined.authority, Secret(joined.authority_key), std::move(own)}));
         KEEL_CHECK(agent::write_known_record(config.directory, joined.record));
+        if (options.from_backup) KEEL_CHECK(take_data(config, identity.node, joined.record));
         return agent::write_identity(config.directory, identity);
     };
     if (auto status = finish(); !status) {
@@ -117,9 +133,10 @@ Done join_as_user(JoinOptions& options, web::TokenText const& token, agent::Node
     bool const data = config.kind == cluster::Kind::data;
     fmt::print("{} is {} of cluster {} now, in {}.\n", config.name, data ? "a member" : "a witness", joined.record.name,
                config.directory);
-    if (!options.start)
-        fmt::print("\nStart it{}:\n    pgkeel node --dir {}\n", data ? "; it clones the data and follows" : "",
-                   config.directory);
+    auto const* then = options.from_backup ? "; it streams what is newer"
+                       : data              ? "; it clones the data and follows"
+                                           : "";
+    if (!options.start) fmt::print("\nStart it{}:\n    pgkeel node --dir {}\n", then, config.directory);
     return {};
 }
 
@@ -127,7 +144,7 @@ Done join(JoinOptions& options, Commands const& commands) {
     KEEL_TRY(auto const token, read_token(options.token, options.token_file));
     KEEL_CHECK(complete(options.node, commands.reach().directory));
     agent::NodeIdentity identity;
-    auto filled = fill_directory(options.node.config, [&] { return join_as_user(options, token, identity); });
+    auto filled = fill_directory(options.node.config, [&] { return join_as_user(commands, options, token, identity); });
     options.held.reset();
     if (!filled) return filled;
     if (!options.start) return {};
@@ -143,13 +160,16 @@ void add_one(Commands& commands, std::string const& name, std::string const& abo
     auto& command = commands.add_local(name, about);
     command.add_option("member", options->member, "HOST[:8008] of a node that is in the cluster")->required();
     add_new_node_options(command, options->node);
-    auto const group = "Token";
-    command
-        .add_option("--token", options->token,
-                    "The token itself. Everybody on this machine can see it in the list of processes: better use "
-                    "--token-file or the variable PGKEEL_TOKEN")
-        ->group(group);
-    command.add_option("--token-file", options->token_file, "File with the token; - for standard input")->group(group);
+    add_token_options(command, options->token, options->token_file);
+    if (kind == cluster::Kind::data) {
+        add_where(command, options->from);
+        auto* from = command.add_flag("--from-backup", options->from_backup,
+                                      "Take the data out of --repository, instead of from another node");
+        from->needs(command.get_option("--repository"));
+        command.get_option("--repository")
+            ->description("With --from-backup: a directory or s3://bucket/prefix; for node.toml, too")
+            ->needs(from);
+    }
     command.add_flag("--start", options->start, "Run the node at once, in the foreground");
     commands.on(command, [options, &commands] { return join(*options, commands); });
 }

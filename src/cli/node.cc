@@ -41,6 +41,9 @@ void add_node(Commands& commands) {
     commands.on(command, [&commands]() -> Done {
         auto config = agent::load_config(commands.reach().directory);
         if (!config) return std::unexpected(Failure(kUsage, std::move(config.error())));
+        if (config->kind == cluster::Kind::proxy)
+            return stop(kUsage, Code::invalid, config->directory + " is the directory of a proxy host, not of a node",
+                        fmt::format("pgkeel proxy --dir {}", config->directory));
         if (auto identity = agent::read_identity(config->directory); !identity)
             return std::unexpected(Failure(kUsage, std::move(identity.error())));
         KEEL_CHECK(check_alone(config->directory));

@@ -2,11 +2,12 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <cctype>
 
 #include "cli/follow.h"
 #include "cli/terminal.h"
 #include "cli/time_text.h"
-#include "cluster/operations.h"
+#include "cluster/outlook.h"
 #include "runtime/clock.h"
 
 namespace keel::cli {
@@ -15,8 +16,27 @@ namespace {
 
 struct SwitchoverOptions {
     std::string to, at;
-    bool yes = false, no_wait = false, cancel = false;
+    bool yes = false, no_wait = false, cancel = false, dry_run = false;
 };
+
+// As a part of a URL (RFC 3986, section 2.1).
+std::string escaped(std::string const& text) {
+    std::string out;
+    for (char const letter : text) {
+        auto const byte = static_cast<unsigned char>(letter);
+        bool const plain = byte < 0x80 && (std::isalnum(byte) != 0 || byte == '-' || byte == '_' || byte == '.');
+        out += plain ? std::string(1, letter) : fmt::format("%{:02X}", byte);
+    }
+    return out;
+}
+
+Done foretell(Agent const& agent, cluster::SwitchoverRequest const& request) {
+    auto const path = fmt::format("/switchover?to={}&at={}", escaped(request.to), request.at_unix_ms);
+    KEEL_TRY(auto const outlook, agent.read<cluster::Outlook>(path));
+    fmt::print("{}", cluster::render_outlook(outlook));
+    if (!outlook.possible) return stop(kFailed, Code::conflict, "");
+    return {};
+}
 
 Done switchover(Agent const& agent, SwitchoverOptions const& options) {
     if (options.cancel) {
@@ -28,6 +48,7 @@ Done switchover(Agent const& agent, SwitchoverOptions const& options) {
     if (!options.at.empty()) {
         KEEL_TRY(request.at_unix_ms, parse_moment(options.at, runtime::unix_ms_now()));
     }
+    if (options.dry_run) return foretell(agent, request);
     KEEL_TRY(auto const before, agent.status());
     KEEL_CHECK(confirm(fmt::format("{} hands the leadership to {}{}; open transactions there are broken off",
                                    before.leader.empty() ? "The leader" : before.leader,
@@ -60,6 +81,7 @@ void add_switchover(Commands& commands) {
     command.add_option("--to", options->to, "The member that shall lead; else the best standby");
     command.add_option("--at", options->at, "When: 03:00, \"2026-11-22 03:00\" (local; with a Z UTC), +30m");
     command.add_flag("--cancel", options->cancel, "Take a planned one back");
+    command.add_flag("--dry-run", options->dry_run, "Say what would happen, and do nothing");
     command.add_flag("--yes,-y", options->yes, "Do not ask");
     command.add_flag("--no-wait", options->no_wait, "Do not wait for the result");
     commands.on(command, [options, &commands]() -> Done {

@@ -91,6 +91,27 @@ Result<std::int64_t> parse_span_s(std::string_view text) {
     return count * factor;
 }
 
+Result<std::int64_t> parse_past(std::string_view text, std::int64_t now_unix_ms) {
+    if (text == "now") return now_unix_ms;
+    constexpr std::string_view kUnits = "smhd";
+    if (!text.empty() && kUnits.contains(text.back()) && text.find('-') == std::string_view::npos) {
+        KEEL_TRY(auto const span, parse_span_s(text));
+        return now_unix_ms - span * 1000;
+    }
+    bool const utc = text.ends_with('Z');
+    auto const day = text.substr(0, text.size() - (utc ? 1 : 0));
+    bool const only_day = day.size() == 10 && day.find(':') == std::string_view::npos;
+    auto const whole = only_day ? fmt::format("{} 00:00{}", day, utc ? "Z" : "") : std::string(text);
+    auto const typed = read_typed(whole);
+    if (!typed || !typed->has_date)
+        return fail(Code::invalid, fmt::format("\"{}\" is not a time", text),
+                    "write it as 7d (ago), 2026-11-21 or \"2026-11-21 03:00\" (local; with a Z at the end UTC)");
+    auto const moment = seconds_of(typed->fields, typed->utc) * 1000;
+    if (moment > now_unix_ms)
+        return fail(Code::invalid, fmt::format("\"{}\" is still to come", text), "name a time in the past");
+    return moment;
+}
+
 Result<std::int64_t> parse_moment(std::string_view text, std::int64_t now_unix_ms) {
     if (text.starts_with('+')) {
         KEEL_TRY(auto const span, parse_span_s(text.substr(1)));

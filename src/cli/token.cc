@@ -13,9 +13,23 @@ namespace {
 struct TokenOptions {
     std::string valid = "24h";
     std::uint32_t uses = 1;
-    bool witness = false, bare = false;
+    bool witness = false, proxy = false, bare = false;
     std::string id;
 };
+
+// What the token is for, in the words of what is to be typed.
+struct Purpose {
+    cluster::Kind kind;
+    char const* command;
+    char const* whom;
+    char const* rest;
+};
+
+Purpose purpose_of(TokenOptions const& options) {
+    if (options.witness) return {cluster::Kind::witness, "witness", "witness(es)", " --address ADDRESS"};
+    if (options.proxy) return {cluster::Kind::proxy, "proxy join", "proxy host(s)", ""};
+    return {cluster::Kind::data, "join", "node(s)", " --address ADDRESS"};
+}
 
 std::string api_of(cluster::ClusterStatus const& status) {
     for (auto const& member : status.members) {
@@ -26,7 +40,8 @@ std::string api_of(cluster::ClusterStatus const& status) {
 
 Done create(Agent const& agent, TokenOptions const& options) {
     web::TokenRequest request;
-    request.kind = options.witness ? cluster::Kind::witness : cluster::Kind::data;
+    auto const purpose = purpose_of(options);
+    request.kind = purpose.kind;
     request.uses = options.uses;
     KEEL_TRY(request.valid_s, parse_span_s(options.valid));
     KEEL_TRY(auto const made, agent.post<web::TokenAnswer>("/token", request));
@@ -37,9 +52,9 @@ Done create(Agent const& agent, TokenOptions const& options) {
     KEEL_TRY(auto const status, agent.status());
     fmt::print(
         "Token {} lets {} {} in until {}. It is shown only now; keep it secret.\n\n"
-        "    pgkeel {} {} --token {} --name NAME --address ADDRESS\n",
-        made.id, request.uses, options.witness ? "witness(es)" : "node(s)", cluster::utc_text(made.expires_unix_ms),
-        options.witness ? "witness" : "join", api_of(status), made.token);
+        "    pgkeel {} {} --token {} --name NAME{}\n",
+        made.id, request.uses, purpose.whom, cluster::utc_text(made.expires_unix_ms), purpose.command, api_of(status),
+        made.token, purpose.rest);
     return {};
 }
 
@@ -68,7 +83,8 @@ void add_token(Commands& commands) {
     auto& made = commands.add_below(token, "create", "Make one; it is shown once");
     made.add_option("--valid", options->valid, "For how long: 30m, 24h, 7d")->capture_default_str();
     made.add_option("--uses", options->uses, "How many nodes it lets in")->capture_default_str();
-    made.add_flag("--witness", options->witness, "For a witness, not a data node");
+    auto* const witness = made.add_flag("--witness", options->witness, "For a witness, not a data node");
+    made.add_flag("--proxy", options->proxy, "For a proxy on an application's host")->excludes(witness);
     made.add_flag("--bare", options->bare, "Print the token alone, for a pipe into pgkeel join --token-file -");
     commands.on(made, [options, &commands]() -> Done {
         KEEL_TRY(auto const agent, Agent::find(commands.reach()));

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include <CLI/CLI.hpp>
 #include <iostream>
 
 #include "runtime/files.h"
@@ -29,6 +30,16 @@ char const* token_of_environment() {
 }
 
 }  // namespace
+
+void add_token_options(CLI::App& command, std::string& token, std::string& file) {
+    auto const group = "Token";
+    command
+        .add_option("--token", token,
+                    "The token itself. Everybody on this machine can see it in the list of processes: better use "
+                    "--token-file or the variable PGKEEL_TOKEN")
+        ->group(group);
+    command.add_option("--token-file", file, "File with the token; - for standard input")->group(group);
+}
 
 Result<web::TokenText> read_token(std::string const& from_option, std::string const& from_file) {
     if (!from_option.empty() && !from_file.empty())

@@ -6,8 +6,14 @@
 #include "base/result.h"
 #include "web/token.h"
 
+namespace CLI {
+class App;
+}
+
 namespace keel::cli {
 
+// The options --token and --token-file of a command that lets this machine into a cluster.
+void add_token_options(CLI::App& command, std::string& token, std::string& file);
 // --token, --token-file (a path, or - for standard input), or $PGKEEL_TOKEN. invalid when none or two are given.
 Result<web::TokenText> read_token(std::string const& from_option, std::string const& from_file);
 

@@ -66,7 +66,7 @@ std::string sync_line(Record const& record) {
 }
 
 std::string peers_line(Sight const& sight, Record const& record) {
-    View const view = view_of(sight.self, sight.clock, record, sight.opinion, sight.peers);
+    View const view = view_of(sight, record);
     std::vector<std::string> silent;
     for (auto const& [id, member] : record.members) {
         if (!view.alive.contains(id)) silent.push_back(member.name);

@@ -1,7 +1,7 @@
 #include "cluster/lease.h"
 
 #include <algorithm>
-#include <vector>
+#include <boost/container/small_vector.hpp>
 
 namespace keel::cluster {
 
@@ -19,7 +19,8 @@ void Lease::granted(NodeId const& voter, Instant sent, Duration lease) {
 }
 
 Instant Lease::deadline(std::set<NodeId> const& voters) const {
-    std::vector<Instant> until;
+    // Asked several times with each event: without the heap.
+    boost::container::small_vector<Instant, 7> until;
     for (auto const& voter : voters) {
         if (auto const found = until_.find(voter); found != until_.end()) until.push_back(found->second);
     }

@@ -118,6 +118,14 @@ void Node::Mind::take_epoch(std::string why) {
     swap(std::move(next), "revoke", std::move(why));
 }
 
+// Who was asked for is worth more than a moment, while it is heard and about to answer.
+bool Node::Mind::awaits_target() const {
+    if (!record->handover || record->handover->target.value.empty()) return false;
+    auto const& target = record->handover->target;
+    auto const grant = grants.find(target);
+    return (target == me() || fresh_peer(target)) && (grant == grants.end() || !grant->second.fenced);
+}
+
 void Node::Mind::coordinate() {
     if (clock.now - revoke_sent >= time().heartbeat) {
         revoke_sent = clock.now;
@@ -133,7 +141,7 @@ void Node::Mind::coordinate() {
         auto const found = grants.find(id);
         return found != grants.end() && (found->second.fenced || peers[id].last.state == State::cloning);
     });
-    if (!all_in && age <= 2 * time().heartbeat) return;
+    if (!all_in && age <= (awaits_target() ? time().lease : 2 * time().heartbeat)) return;
     // Votes that come late, from nodes that have to wait out what they cannot remember, leave as much time for it.
     auto const plan = plan_catch_up(*record, {me(), grants, last_known_flush, mutation});
     if (plan && catch_up_from == Instant{}) catch_up_from = clock.now;

@@ -149,15 +149,15 @@ bool Node::Mind::ran_by_hand() const {
 }
 
 bool Node::Mind::copy_if_needed() {
-    if (seen.server == Server::absent || seen.server == Server::unusable) needs_clone = true;
+    // A rewind at work has its marker there, too, and tells by itself how it ended.
+    bool const rewinding = busy && busy->verb == Verb::rewind;
+    if (!rewinding && (seen.server == Server::absent || seen.server == Server::unusable)) needs_clone = true;
     if (seen.server == Server::recovery && seen.settled && !seen.streaming && !needs_clone && !busy &&
         !is_ancestor(record->lineage, seen.timeline, seen.replay)) {
         needs_rewind = true;
     }
     if (!needs_clone && !needs_rewind) return false;
-    State const shown = needs_clone                            ? State::cloning
-                        : (busy && busy->verb == Verb::rewind) ? State::rewinding
-                                                               : State::diverged;
+    State const shown = needs_clone ? State::cloning : rewinding ? State::rewinding : State::diverged;
     think(shown, needs_clone ? "its data directory must be copied anew"
                              : fmt::format("its WAL on timeline {} at {} is not in the cluster's history",
                                            seen.timeline.value, to_string(seen.replay)));

@@ -70,10 +70,6 @@ void Node::Mind::on_observation(Observation const& observation) {
     seen = observation;
     if (!looked) first_look = clock.now;
     looked = true;
-    if (seen.disk != Disk::useless)
-        disk_useless_since = {};
-    else if (disk_useless_since == Instant{})
-        disk_useless_since = clock.now;
     bool const promoting = busy && busy->verb == Verb::promote;
     bool const down =
         seen.server != Server::primary && seen.server != Server::recovery && seen.server != Server::starting;

@@ -229,13 +229,18 @@ bool Node::Mind::another_could_lead() const {
 // A leader whose disk is in trouble hands over, if somebody can take over; else it stays, and says so. A disk that
 // takes no write would hang a shutdown in order as well: there the server is killed.
 bool Node::Mind::make_way() {
-    if (seen.disk == Disk::sound || record->paused) return false;
-    if (!another_could_lead()) {
+    bool const trouble = seen.disk != Disk::sound && !record->paused;
+    bool const outdone = trouble && another_could_lead();
+    if (!outdone) outdone_since = {};
+    if (!trouble) return false;
+    if (!outdone) {
         reason += fmt::format("; stays in spite of its disk, because nobody else could lead: {}", seen.disk_text);
         return false;
     }
-    // Storage that all share hangs everywhere, and each node notices at its next write: they get the time to say so.
-    if (seen.disk == Disk::useless && clock.now - disk_useless_since < 1s) return false;
+    // Storage that all share hangs everywhere, and comes back everywhere, and each node notices at its next write: they
+    // get the time to say so.
+    if (outdone_since == Instant{}) outdone_since = clock.now;
+    if (seen.disk == Disk::useless && clock.now - outdone_since < 1s) return false;
     if (seen.disk == Disk::useless) {  // whatever runs hangs on that disk, too
         think(State::expired, "gives way, its disk takes no writes: " + seen.disk_text);
         command(Verb::kill, reason);
@@ -283,23 +288,23 @@ bool Node::Mind::hand_over() {
 
 // An odd number of voters, one change at a time, and the next only when the lease holds under the present set.
 bool Node::Mind::keep_voters() {
-    std::vector<NodeId> eligible{me()};
+    std::vector<NodeId const*> eligible{&self.id};
     for (auto const& [id, one] : record->members) {
-        if (id != me() && !one.tags.spare && !one.leaving && record->voters.contains(id)) eligible.push_back(id);
+        if (id != me() && !one.tags.spare && !one.leaving && record->voters.contains(id)) eligible.push_back(&id);
     }
     for (auto const& [id, one] : record->members) {
         bool const stranger = id != me() && !one.tags.spare && !one.leaving && !record->voters.contains(id);
-        if (stranger && fresh_peer(id)) eligible.push_back(id);
+        if (stranger && fresh_peer(id)) eligible.push_back(&id);
     }
     std::size_t const count = std::min(kVotersMax, eligible.size());
-    std::set<NodeId> const wanted(eligible.begin(),
-                                  eligible.begin() + static_cast<std::ptrdiff_t>(count % 2 == 1 ? count : count - 1));
-    voters_to_be = wanted;
-    for (auto const& id : wanted) {
+    eligible.resize(count % 2 == 1 ? count : count - 1);
+    voters_to_be.clear();
+    for (auto const* id : eligible) voters_to_be.insert(*id);
+    for (auto const& id : voters_to_be) {
         if (!record->voters.contains(id)) return change_voter(id, true);
     }
     for (auto const& id : record->voters) {
-        if (!wanted.contains(id)) return change_voter(id, false);
+        if (!voters_to_be.contains(id)) return change_voter(id, false);
     }
     return false;
 }

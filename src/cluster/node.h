@@ -2,7 +2,7 @@
 // drives it with real ones (agent/), the simulator with modelled ones (tests/sim).
 //
 // The driver's contract:
-// 1. Feed every event with a `now` that never goes back; call tick() at least every heartbeat / 4.
+// 1. Feed every event with a `now` that never goes back; call tick() where there would be none for heartbeat / 4.
 // 2. Carry out the effects of one step in the order given. `Persist` must be on disk before any later effect of the
 //    same step leaves the node; when it fails, drop the rest of the step and stop the node.
 // 3. Commands to PostgreSQL: at most one runs; each ends with exactly one CommandDone carrying an observation made

@@ -28,8 +28,8 @@ struct Node::Mind {
     bool known_standby = false;  // the server cannot be a primary, nor become one by itself
     bool may_promote = false;    // this life of the server was, or may have been, told to leave recovery
     Instant first_look;
-    Instant disk_useless_since;  // Instant{}: it is not
-    bool looked = false;         // `seen` is an observation and not a default
+    Instant outdone_since;  // our disk is in trouble, and another could lead; Instant{}: not so
+    bool looked = false;    // `seen` is an observation and not a default
     std::map<NodeId, PeerSight> peers;
     Instant started;
     Instant leader_heard;  // who is responsible for `record`: the leader with its lease, the coordinator in any case
@@ -138,7 +138,7 @@ struct Node::Mind {
     }
     bool idle() const { return !busy && clock.now >= not_before; }
     std::string name_of(NodeId const& id) const;
-    NodeId me() const { return self.id; }
+    NodeId const& me() const { return self.id; }
     Member const* member(NodeId const& id) const;
 
     // mind_follow.cc
@@ -160,6 +160,7 @@ struct Node::Mind {
 
     // mind_elect.cc
     void elect();
+    bool awaits_target() const;
     void coordinate();
     NodeId const& responsible() const;  // for the newest record: its leader, or who runs the election
     std::optional<NodeId> also_missing_it() const;

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "cluster/sync.h"
+
 namespace keel::cluster {
 namespace {
 
@@ -117,6 +119,66 @@ TEST(Node, ACandidateThatNothingWouldStopLeavesTheOfficeToAnother) {
     EXPECT_NE(next.members.at(kA).broken, "");
 }
 
+bool kills(std::vector<Effect> const& effects) {
+    auto const command = command_in(effects);
+    return command && command->verb == Verb::kill;
+}
+
+// a leads, and its disk hangs; b's and c's as they are said to be.
+struct HungLeader {
+    Clock now = at(100s);
+    Record record = led_by_b();
+    Node node{{kA, Kind::data, 7, Epoch{2}, Instant(1000s)}, now};
+    Observation seen = standby_at(Lsn{900}, {});
+
+    HungLeader() {
+        record.leader = record.sync.owner = record.lineage.back().node = kA;
+        record.sync.members = {kB, kC};
+        (void)node.learn(now, record);
+        seen.server = Server::primary;
+        seen.timeline = {2};
+        seen.fork = Lsn{100};
+        seen.names = names_for(record.sync, kA);
+        for (auto const& id : {kB, kC})
+            seen.senders.push_back({id, true, Lsn{900}, Lsn{900}, Lsn{900}, Lsn{900}, {}, {}, {}});
+        (void)node.observe(now, seen);
+        record.revision = 6;  // a newer one shows that nothing of an earlier life is on its way
+        (void)node.store_answer(now, {Swapped::done, record});
+        seen.disk = Disk::useless;
+    }
+
+    // Was the server told to die within this time?
+    bool killed_within(Duration time, Disk of_b, Disk of_c) {
+        bool killed = false;
+        for (Instant const end = now.now + time; now.now < end && !killed;) {
+            now.now += 50ms;
+            for (auto const& [id, disk] : {std::pair{kB, of_b}, std::pair{kC, of_c}}) {
+                Heartbeat beat;
+                beat.state = State::standby;
+                beat.running = beat.streaming = true;
+                beat.revision = record.revision;
+                beat.disk = disk;
+                killed |= kills(node.receive(now, id, beat));
+            }
+            killed |= kills(node.observe(now, seen));
+        }
+        return killed;
+    }
+};
+
+TEST(Node, ALeaderWhoseDiskHangsMakesWayOnceAnotherWasBetterOffForASecond) {
+    HungLeader alone;
+    EXPECT_FALSE(alone.killed_within(950ms, Disk::sound, Disk::sound)) << "the others notice at their next write";
+    EXPECT_TRUE(alone.killed_within(200ms, Disk::sound, Disk::sound));
+    HungLeader shared;
+    EXPECT_FALSE(shared.killed_within(10s, Disk::useless, Disk::useless)) << "nobody is better off";
+    EXPECT_FALSE(shared.killed_within(3s, Disk::sound, Disk::useless)) << "c may have what b lacks";
+    EXPECT_FALSE(shared.killed_within(900ms, Disk::sound, Disk::sound)) << "its own may be back in a moment";
+    EXPECT_FALSE(shared.killed_within(900ms, Disk::useless, Disk::useless));
+    EXPECT_FALSE(shared.killed_within(900ms, Disk::sound, Disk::sound)) << "counted anew";
+    EXPECT_TRUE(shared.killed_within(200ms, Disk::sound, Disk::sound));
+}
+
 // Somebody had started a standby's server by hand, as a primary. Nothing could be committed on it, but its checkpoints
 // went into the leader's timeline; as a standby again it was ahead of the leader, and "had" every commit at once.
 TEST(Node, AServerThatRanAsAPrimaryOnAnothersTimelineIsClonedAnew) {
@@ -168,6 +230,77 @@ TEST(Node, AStandbyThatGetsNoWalOfAnotherTimelineIsStartedAnewLessAndLessOften) 
     }
     ASSERT_GE(stops.size(), 3U);
     EXPECT_GT(stops[2] - stops[1], stops[1] - stops[0]);
+}
+
+// a coordinates after a switchover to c has begun, and has all WAL itself; c has the same, but is slow to say so. Who
+// is appointed, and when?
+std::pair<NodeId, Duration> appointed(Duration c_is_fenced_after) {
+    auto now = at(100s);
+    Node node({kA, Kind::data, 7, Epoch{3}, {}}, now);
+    Record record = led_by_b();
+    record.epoch = {3};
+    record.phase = Phase::revoking;
+    record.leader = {};
+    record.coordinator = kA;
+    record.sync.members = {kA};  // so that a alone is known to have every commit
+    record.handover = Handover{kC, 0, false, "an operator"};
+    (void)node.learn(now, record);
+    (void)node.store_answer(now, {Swapped::done, record});
+    auto seen = standby_at(Lsn{200}, {});
+    seen.timeline = {2};
+    seen.fork = Lsn{100};
+    Grant grant{Epoch{3}, true, false, true, true, Timeline{2}, Lsn{100}, Lsn{200}, Lsn{200}, Disk::sound};
+    for (Duration age{}; age < 10s; age += 20ms, now.now += 20ms) {
+        grant.fenced = age >= c_is_fenced_after;
+        Heartbeat beat;
+        beat.state = State::standby;
+        beat.running = beat.in_recovery = true;
+        beat.revision = record.revision;
+        for (auto const& effects : {node.receive(now, kC, beat), node.receive(now, kC, grant), node.observe(now, seen)})
+            for (auto const& effect : effects)
+                if (auto const* swap = std::get_if<Swap>(&effect)) return {swap->record.leader, age};
+    }
+    return {};
+}
+
+TEST(Node, WhoWasAskedForGetsTheTimeToAnswer) {
+    EXPECT_EQ(appointed(0ms).first, kC);
+    EXPECT_EQ(appointed(600ms).first, kC);
+    auto const [other, after] = appointed(60s);
+    EXPECT_EQ(other, kA) << "but not all time";
+    EXPECT_LE(after, timing(Profile::lan).lease + 100ms);
+}
+
+// The marker of an unfinished rewind is there as long as the rewind works.
+TEST(Node, ARewindAtWorkIsCalledARewindAndAnUnfinishedOneIsClonedOver) {
+    auto const now = at(100s);
+    Record record = led_by_b();
+    record.sync.members = {kC};
+    Heartbeat leads;
+    leads.leads = Epoch{2};
+    Observation ahead = standby_at(Lsn{200}, {});
+    Observation marked;
+    marked.server = Server::unusable;
+
+    Node node({kA, Kind::data, 7, Epoch{2}, {}}, now);
+    (void)node.learn(now, record);
+    (void)node.receive(now, kB, leads);
+    auto const stop = command_in(node.observe(now, ahead));
+    ASSERT_TRUE(stop);
+    ASSERT_EQ(stop->verb, Verb::stop);
+    ahead.server = Server::stopped;
+    auto const rewind = command_in(node.command_done(now, {stop->id, true, "", ahead}));
+    ASSERT_TRUE(rewind);
+    ASSERT_EQ(rewind->verb, Verb::rewind);
+    (void)node.observe(now, marked);
+    EXPECT_EQ(node.opinion().state, State::rewinding);
+
+    Node restarted({kA, Kind::data, 7, Epoch{2}, {}}, now);
+    (void)restarted.learn(now, record);
+    (void)restarted.receive(now, kB, leads);
+    auto const clone = command_in(restarted.observe(now, marked));
+    ASSERT_TRUE(clone);
+    EXPECT_EQ(clone->verb, Verb::clone);
 }
 
 }  // namespace

@@ -245,6 +245,8 @@ Status change_settings(Record& record, Settings const& next, std::string const& 
 // ---- members --------------------------------------------------------------------------------------------------------
 
 Status add_member(Record& record, NodeId const& id, Member const& member, Caller const& caller) {
+    if (member.kind == Kind::proxy || record.proxies.contains(id))
+        return fail(Code::invalid, "a proxy host is no member", "pgkeel proxy join");
     for (auto const& [other, known_member] : record.members) {
         if (other == id) continue;
         if (known_member.name == member.name)

@@ -83,4 +83,10 @@ Status remove_access(Record& record, std::string const& name, Caller const& call
 // Whose secret has this hash; compared in constant time. denied: nobody's, or expired.
 Result<Access> find_access(Record const& record, std::string_view sha256, std::int64_t unix_ms);
 
+// ---- proxies on hosts of applications ------------------------------------------------------------------------------
+// conflict: the name belongs to another one.
+Status add_proxy(Record& record, NodeId const& id, std::string const& name, Caller const& caller);
+// By its name. not_found names those that there are.
+Status remove_proxy(Record& record, std::string const& name, Caller const& caller);
+
 }  // namespace keel::cluster

@@ -301,6 +301,42 @@ TEST(Operations, a_member_is_found_by_name_id_or_the_beginning_of_its_id) {
     EXPECT_THAT(find_member(record, "zoe").error().mend, HasSubstr("anna, bela, cleo"));
 }
 
+TEST(Operations, a_token_lets_in_what_gets_less) {
+    auto const admits = [](Kind token, Kind kind) {
+        Record record = cluster();
+        record.tokens = {{"t", std::string(64, 'a'), token, 2'000'000, 1, ""}};
+        return consume_token(record, record.tokens[0].sha256, kind, kCaller).has_value();
+    };
+    for (auto const kind : {Kind::data, Kind::witness, Kind::proxy}) EXPECT_TRUE(admits(Kind::data, kind));
+    EXPECT_FALSE(admits(Kind::witness, Kind::data));
+    EXPECT_TRUE(admits(Kind::witness, Kind::proxy));
+    EXPECT_FALSE(admits(Kind::proxy, Kind::data));
+    EXPECT_FALSE(admits(Kind::proxy, Kind::witness));
+    EXPECT_TRUE(admits(Kind::proxy, Kind::proxy));
+}
+
+TEST(Operations, a_proxy_host_comes_and_goes_and_is_no_member) {
+    Record record = cluster();
+    ASSERT_TRUE(add_proxy(record, {"p"}, "app1", kCaller));
+    EXPECT_EQ(record.history.back().text, "proxy host app1 joined, by an operator");
+    EXPECT_EQ(add_proxy(record, {"q"}, "app1", kCaller).error().code, Code::conflict);
+    EXPECT_EQ(add_proxy(record, {"p"}, "app2", kCaller).error().code, Code::conflict);
+    EXPECT_EQ(add_proxy(record, {"a"}, "app2", kCaller).error().code, Code::conflict);
+    Member member = data("dora");
+    EXPECT_EQ(add_member(record, {"p"}, member, kCaller).error().code, Code::invalid);
+    member.kind = Kind::proxy;
+    EXPECT_EQ(add_member(record, {"d"}, member, kCaller).error().code, Code::invalid);
+    auto const read = decode_record(encode(record));
+    ASSERT_TRUE(read);
+    EXPECT_EQ(read->proxies.at({"p"}).name, "app1");
+    EXPECT_THAT(remove_proxy(record, "app2", kCaller).error().mend, HasSubstr("there are: app1"));
+    EXPECT_TRUE(remove_proxy(record, "app1", kCaller));
+    EXPECT_TRUE(record.proxies.empty());
+    for (int i = 0; i < 100; ++i)
+        ASSERT_TRUE(add_proxy(record, {"p" + std::to_string(i)}, "app" + std::to_string(i), kCaller));
+    EXPECT_EQ(add_proxy(record, {"q"}, "one-more", kCaller).error().code, Code::exhausted);
+}
+
 TEST(Operations, tokens_and_errands_survive_the_codec) {
     Record record = cluster();
     ASSERT_TRUE(add_token(record, {"aaaa", std::string(64, 'a'), Kind::witness, 2'000'000, 2, "x"}, kCaller));

@@ -7,6 +7,18 @@
 
 namespace keel::cluster {
 
+namespace {
+
+// What a token of this kind lets in, and all that gets less: a witness has no data and no key of the authority, a proxy
+// is no member.
+int rank(Kind kind) { return kind == Kind::data ? 2 : kind == Kind::witness ? 1 : 0; }
+
+std::string text_of(Kind kind) {
+    return kind == Kind::data ? "data node" : kind == Kind::witness ? "witness" : "proxy host";
+}
+
+}  // namespace
+
 void sweep_tokens(Record& record, std::int64_t unix_ms) {
     std::erase_if(record.tokens, [&](JoinToken const& t) { return t.expires_unix_ms <= unix_ms || t.uses_left == 0; });
 }
@@ -25,8 +37,7 @@ Status add_token(Record& record, JoinToken const& token, Caller const& caller) {
                     "take some back: pgkeel token revoke <id>");
     record.tokens.push_back(token);
     note(record, caller.node, caller.unix_ms, "token",
-         fmt::format("join token {} for a {} made, by {}", token.id,
-                     token.kind == Kind::witness ? "witness" : "data node", caller.who));
+         fmt::format("join token {} for a {} made, by {}", token.id, text_of(token.kind), caller.who));
     return {};
 }
 
@@ -42,14 +53,15 @@ Status remove_token(Record& record, std::string const& id, Caller const& caller)
 
 Status consume_token(Record& record, std::string const& sha256, Kind kind, Caller const& caller) {
     auto const found = std::ranges::find(record.tokens, sha256, &JoinToken::sha256);
-    std::string const mend = "make a new one on a member: pgkeel token create";
+    std::string const mend = kind == Kind::data ? "make a new one on a member: pgkeel token create"
+                                                : fmt::format("make a new one on a member: pgkeel token create --{}",
+                                                              boost::describe::enum_to_string(kind, ""));
     if (found == record.tokens.end() || found->uses_left == 0)
         return fail(Code::denied, "this token is not known here, or was used up", mend);
     if (found->expires_unix_ms <= caller.unix_ms) return fail(Code::denied, "this token has expired", mend);
-    // A witness gets less than a data node (no data, no key of the authority), so any token is good enough for it.
-    if (found->kind == Kind::witness && kind == Kind::data)
-        return fail(Code::denied, "this token is for a witness",
-                    "pgkeel witness, or make another: pgkeel token create");
+    if (rank(found->kind) < rank(kind))
+        return fail(Code::denied, fmt::format("this token is for a {}", text_of(found->kind)),
+                    fmt::format("pgkeel {}, or {}", found->kind == Kind::witness ? "witness" : "proxy join", mend));
     --found->uses_left;
     sweep_tokens(record, caller.unix_ms);
     return {};

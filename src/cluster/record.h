@@ -21,9 +21,9 @@ namespace keel::cluster {
 enum class Mode { async, quorum, strict };
 BOOST_DESCRIBE_ENUM(Mode, async, quorum, strict)
 
-// data: has a PostgreSQL. witness: votes only.
-enum class Kind { data, witness };
-BOOST_DESCRIBE_ENUM(Kind, data, witness)
+// data: has a PostgreSQL. witness: votes only. proxy: an application's host, which is never a member (ProxyHost).
+enum class Kind { data, witness, proxy };
+BOOST_DESCRIBE_ENUM(Kind, data, witness, proxy)
 
 // stable: the leader of this epoch reigns. revoking: the coordinator collects grants. promoting: the chosen leader
 // takes the lease and leaves recovery.
@@ -98,8 +98,9 @@ struct HistoryEvent {
     std::uint64_t number = 0;
     std::int64_t unix_ms = 0;
     Epoch epoch;
-    NodeId node;       // who wrote it
-    std::string kind;  // leader, revoke, appoint, agent, sync, member, voter, mode, pause, setting, access, loss
+    NodeId node;  // who wrote it
+    // leader, revoke, appoint, agent, sync, member, voter, mode, pause, setting, access, proxy, loss, stop, backup
+    std::string kind;
     std::string text;  // one sentence: what and why
 };
 BOOST_DESCRIBE_STRUCT(HistoryEvent, (), (number, unix_ms, epoch, node, kind, text))
@@ -116,14 +117,27 @@ struct Settings {
     std::uint64_t failover_lag_bytes_max = 16U << 20U;  // async: a candidate further behind is not promoted
     int spare_grace_s = 60;                             // a lost member is replaced by a spare after this
     int promote_timeout_ms = 5000;
-    int evict_after_ms = 2000;                    // a sync member without flush progress leaves the set
-    int disk_stall_ms = 2000;                     // a write to the WAL disk that takes longer hangs
-    std::uint64_t disk_ballast = 64U << 20U;      // set aside on each WAL disk, given back when it is full
+    int evict_after_ms = 2000;                // a sync member without flush progress leaves the set
+    int disk_stall_ms = 2000;                 // a write to the WAL disk that takes longer hangs
+    std::uint64_t disk_ballast = 64U << 20U;  // set aside on each WAL disk, given back when it is full
+    // Where a repository is configured: times of cron, or off; an expiry also "after full".
+    std::string backup_full = "0 1 * * *";
+    std::string backup_incremental = "30 * * * *";
+    std::string backup_expire = "after full";
+    std::string backup_prove = "0 4 * * 0";
+    std::string backup_dump = "off";    // dumps of databases, for pg_restore
+    std::string backup_dump_databases;  // by commas; empty: all
+    std::uint32_t backup_keep_dump_days = 30;
+    std::string backup_time_zone = "UTC";  // of those times
+    std::uint32_t backup_keep_full = 7;
+    std::uint32_t backup_keep_days = 14;
     std::map<std::string, std::string> postgres;  // postgresql.conf parameters for every node
 };
 BOOST_DESCRIBE_STRUCT(Settings, (),
                       (mode, quorum, profile, failover_lag_bytes_max, spare_grace_s, promote_timeout_ms, evict_after_ms,
-                       disk_stall_ms, disk_ballast, postgres))
+                       disk_stall_ms, disk_ballast, backup_full, backup_incremental, backup_expire, backup_prove,
+                       backup_dump, backup_dump_databases, backup_keep_dump_days, backup_time_zone, backup_keep_full,
+                       backup_keep_days, postgres))
 
 // Lets a new node in. The secret itself is known to whoever was shown it, and to nobody else.
 struct JoinToken {
@@ -150,6 +164,14 @@ struct Access {
 };
 BOOST_DESCRIBE_STRUCT(Access, (), (name, sha256, role, expires_unix_ms, made_by))
 
+// An application's host with a proxy of its own. Its certificate lets it hear where work may go and who may log in: no
+// more than that.
+struct ProxyHost {
+    std::string name;  // unique among these, for people
+    std::int64_t since_unix_ms = 0;
+};
+BOOST_DESCRIBE_STRUCT(ProxyHost, (), (name, since_unix_ms))
+
 // Work that an operator asked of one member; its agent does it and takes it off the record.
 enum class Work { restart, reinit };
 BOOST_DESCRIBE_ENUM(Work, restart, reinit)
@@ -160,6 +182,29 @@ struct Errand {
     std::string asked_by;
 };
 BOOST_DESCRIBE_STRUCT(Errand, (), (number, work, asked_unix_ms, asked_by))
+
+// Work on the backups that comes by schedule, once per cluster: jobs.h.
+struct JobEnd {
+    std::int64_t begun_unix_ms = 0, ended_unix_ms = 0;
+    NodeId node;
+    std::string text;                       // one sentence
+    std::map<std::string, double> figures;  // such as seconds of a restore
+};
+BOOST_DESCRIBE_STRUCT(JobEnd, (), (begun_unix_ms, ended_unix_ms, node, text, figures))
+struct JobRun {
+    NodeId node;  // whose work it is
+    std::int64_t begun_unix_ms = 0;
+};
+BOOST_DESCRIBE_STRUCT(JobRun, (), (node, begun_unix_ms))
+struct Job {
+    std::string schedule;  // as it was when `since` was set: nothing before that is missed
+    std::int64_t since_unix_ms = 0;
+    std::int64_t asked_unix_ms = 0;   // somebody wants it now, whatever the schedule says; 0: nobody
+    std::optional<JobRun> run;        // under way
+    std::optional<JobEnd> good, bad;  // the last of each
+    std::uint32_t failures = 0;       // since the last good one
+};
+BOOST_DESCRIBE_STRUCT(Job, (), (schedule, since_unix_ms, asked_unix_ms, run, good, bad, failures))
 
 struct Record {
     int format = 1;
@@ -181,13 +226,15 @@ struct Record {
     std::optional<Handover> handover;
     std::vector<JoinToken> tokens;
     std::vector<Access> access;
+    std::map<NodeId, ProxyHost> proxies;
     std::map<NodeId, Errand> errands;
+    std::map<std::string, Job> jobs;  // by kind
     std::vector<HistoryEvent> history;
 };
 BOOST_DESCRIBE_STRUCT(Record, (),
                       (format, cluster_id, name, system_id, revision, epoch, phase, leader, coordinator, paused,
-                       members, voters, sync, lineage, settings, longest_profile, handover, tokens, access, errands,
-                       history))
+                       members, voters, sync, lineage, settings, longest_profile, handover, tokens, access, proxies,
+                       errands, jobs, history))
 
 std::string encode(Record const& record);
 Result<Record> decode_record(std::string_view text);

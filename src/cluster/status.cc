@@ -221,6 +221,10 @@ void fill_from_record(ClusterStatus& out, Sight const& sight, View const& view) 
     Lsn leader_flush;
     if (!record.leader.value.empty()) leader_flush = facts_of(sight, record.leader).flush;
     for (auto const& [id, unused] : record.members) out.members.push_back(member_status(sight, id, leader_flush));
+    // A standby's archiver looks now and then; the leader knows it to the byte.
+    if (out.backup && !out.backup->lag_bytes && leader_flush >= out.backup->archive.archived_to &&
+        out.backup->archive.archived_to != Lsn{})
+        out.backup->lag_bytes = leader_flush.value - out.backup->archive.archived_to.value;
     std::ranges::sort(out.members, {}, [&](MemberStatus const& m) {
         return std::tuple(m.id != record.leader, m.kind == Kind::witness, m.name);
     });
@@ -229,6 +233,12 @@ void fill_from_record(ClusterStatus& out, Sight const& sight, View const& view) 
 }
 
 }  // namespace
+
+View view_of(Sight const& sight, Record const& record) {
+    View view = view_of(sight.self, sight.clock, record, sight.opinion, sight.peers);
+    if (sight.opinion.state == State::standby && sight.seen.streaming) view.streaming.insert(sight.self);
+    return view;
+}
 
 ClusterStatus status_of(Sight const& sight) {
     ClusterStatus out;
@@ -246,8 +256,8 @@ ClusterStatus status_of(Sight const& sight) {
     out.pending_restart = sight.pending_restart;
     if (sight.certificate_until_unix_ms != 0)
         out.certificate_days = (sight.certificate_until_unix_ms - sight.clock.unix_ms) / 86'400'000;
-    if (sight.record)
-        fill_from_record(out, sight, view_of(sight.self, sight.clock, *sight.record, sight.opinion, sight.peers));
+    out.backup = sight.backup;
+    if (sight.record) fill_from_record(out, sight, view_of(sight, *sight.record));
     judge(out);
     return out;
 }

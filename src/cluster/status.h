@@ -2,7 +2,7 @@
 // its renderings as text.
 #pragma once
 
-#include "cluster/node.h"
+#include "cluster/jobs.h"
 #include "cluster/vitals.h"
 
 namespace keel::cluster {
@@ -23,6 +23,7 @@ struct Sight {
     std::vector<std::string> pending_restart;    // parameters of the local server that wait for a restart
     std::int64_t certificate_until_unix_ms = 0;  // of the node; 0: not known
     std::optional<Vitals> vitals;                // of the local server; none: not seen yet, or it is down
+    std::optional<BackupStatus> backup;          // none: no repository is configured
 };
 
 struct MemberStatus {
@@ -86,6 +87,7 @@ struct ClusterStatus {
     std::string activity;
     std::vector<std::string> pending_restart;
     std::optional<std::int64_t> certificate_days;  // that the certificate of the node that tells this is still good
+    std::optional<BackupStatus> backup;            // as this node sees it; none: it has no repository
     std::vector<MemberStatus> members;             // leader first, then by name
     std::vector<HistoryEvent> events;              // the last five, oldest first
 };
@@ -93,9 +95,13 @@ BOOST_DESCRIBE_STRUCT(ClusterStatus, (),
                       (cluster, cluster_id, self, told_by, unix_ms, member, verdict, health, revision, epoch, phase,
                        leader, leader_alive, mode, quorum, sync, sync_names, profile, paused, blocked, reason, fence,
                        guardian, lease_ms, voters, voters_alive, handover, store_trouble, activity, pending_restart,
-                       certificate_days, members, events))
+                       certificate_days, backup, members, events))
 
 ClusterStatus status_of(Sight const& sight);
+
+// What the node knows of the others, and of its own server, to judge what an operator asks (operations.h).
+struct View;
+View view_of(Sight const& sight, Record const& record);
 
 // One true sentence about the last decision, and what it rests on.
 struct Explanation {

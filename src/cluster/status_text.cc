@@ -150,6 +150,7 @@ std::string render_status(ClusterStatus const& status, Style style) {
     line("doing", status.activity);
     if (status.paused) line("paused", "no automatic elections and restarts: pgkeel resume");
     if (status.blocked) line("blocked", status.reason);
+    if (status.backup) line("backup", backup_text(*status.backup, status.unix_ms));
     line("store", status.store_trouble);
     if (status.certificate_days)
         line("identity", fmt::format("certificate of {} is good for {} days and renews itself", status.told_by,

@@ -25,6 +25,16 @@ TEST(NodeConfig, a_short_file_is_enough) {
     EXPECT_EQ(parsed.config.agent_socket(), "/srv/keel/run/agent.sock");
 }
 
+TEST(NodeConfig, a_proxy_host_needs_only_its_name) {
+    auto const parsed = parse("[node]\nname = \"app1\"\nkind = \"proxy\"\n");
+    EXPECT_TRUE(parsed.usable()) << to_string(parsed.problems);
+    EXPECT_EQ(parsed.config.proxy.listen, std::vector<std::string>{"127.0.0.1"});
+    auto const again = parse(render_node_config(parsed.config));
+    EXPECT_TRUE(again.usable()) << to_string(again.problems);
+    EXPECT_EQ(again.config.kind, cluster::Kind::proxy);
+    EXPECT_EQ(again.config.proxy.listen, parsed.config.proxy.listen);
+}
+
 struct Wrong {
     char const* sentence;
     std::string text;
@@ -32,7 +42,32 @@ struct Wrong {
     char const* mend;
 };
 
+std::string const kHost = "[node]\nname = \"app1\"\nkind = \"proxy\"\n";
+
 std::vector<Wrong> const kWrong = {
+    {"a proxy host has no PostgreSQL", kHost + "[postgres]\nport = 5433\n",
+     "node.toml:4: a proxy host has no [postgres]", "take the section out"},
+    {"a proxy host has no address", kHost + "address = \"10.0.0.9\"\n", "node.toml:4: node.address has no meaning",
+     "what the proxy listens on is in [proxy]"},
+    {"a proxy host that must have TLS needs a certificate for it", kHost + "[proxy]\ntls = \"require\"\n",
+     "node.toml:5: proxy.tls = \"require\" needs a certificate", "cert_file and key_file"},
+    {"a proxy host's ports differ", kHost + "[proxy]\nport = 6433\n",
+     "proxy.port and proxy.read_write_port are both 6433", "a port of its own"},
+    {"a repository that is neither a path nor a bucket", kGood + "[backup]\nrepository = \"mnt/x\"\n",
+     "node.toml:5: backup.repository", "s3://bucket/prefix"},
+    {"a bucket needs its region", kGood + "[backup]\nrepository = \"s3://b/x\"\n", "backup.s3_region is missing",
+     "eu-central-1"},
+    {"a bucket needs a key", kGood + "[backup]\nrepository = \"s3://b/x\"\ns3_region = \"r\"\n",
+     "backup.s3_credentials_file is missing", "0600"},
+    {"an address of a bucket without one", kGood + "[backup]\nrepository = \"s3:///x\"\n", "names no bucket",
+     "s3://bucket/prefix"},
+    {"an endpoint without a scheme",
+     kGood + "[backup]\nrepository = \"s3://b\"\ns3_endpoint = \"store:9000\"\ns3_region = \"r\"\n",
+     "backup.s3_endpoint = \"store:9000\" is no URL", "https://store:9000"},
+    {"a directory has no region", kGood + "[backup]\nrepository = \"/mnt/x\"\ns3_region = \"r\"\n",
+     "node.toml:6: backup.s3_region has no meaning", "s3://"},
+    {"a key file by a relative path", kGood + "[backup]\nrepository = \"/mnt/x\"\nencryption_key_file = \"key\"\n",
+     "node.toml:6: backup.encryption_key_file", "begin it with '/'"},
     {"a syntax error has its line", "[node]\nname = anna\n", "node.toml:2: not TOML", "quotes"},
     {"an unknown section is named with the one that was meant", kGood + "[postgre]\nport = 1\n",
      "node.toml:4: unknown section [postgre] (did you mean \"postgres\"?)", "take it out"},
@@ -40,6 +75,16 @@ std::vector<Wrong> const kWrong = {
      "node.toml:4: unknown key peer_prot in [node] (did you mean \"peer_port\"?)", "take it out"},
     {"a key in the wrong section is sent to its own", kGood + "clone_rate_kbytes_max = 1\n",
      "unknown key clone_rate_kbytes_max in [node]", "it belongs into [postgres]"},
+    {"a key that two sections have is not sent to one of them", kGood + "port = 1\n",
+     "node.toml:4: unknown key port in [node]", "it belongs into [postgres] or [proxy]"},
+    {"a name for the proxy to listen on", kGood + "[proxy]\nlisten = [\"10.0.0.1\", \"localhost\"]\n",
+     "node.toml:5: proxy.listen: \"localhost\" is not an IP address", "listen = [\"10.0.0.1\"]"},
+    {"an asterisk for the proxy to listen on", kGood + "[proxy]\nlisten = \"*\"\n",
+     "node.toml:5: proxy.listen: \"*\" is not an IP address", "[\"0.0.0.0\"]"},
+    {"three quarters of an address", kGood + "[proxy]\nlisten = \"10.0.1\"\n",
+     "node.toml:5: proxy.listen: \"10.0.1\" is not", "all of them"},
+    {"a number in an address that is too big", kGood + "[proxy]\nlisten = \"10.0.0.256\"\n",
+     "node.toml:5: proxy.listen: \"10.0.0.256\" is not", "all of them"},
     {"a PostgreSQL parameter in [postgres] is sent one level down", kGood + "[postgres]\nshared_buffers = \"1GB\"\n",
      "unknown key shared_buffers in [postgres]", "[postgres.parameters]"},
     {"the data directory cannot be moved", kGood + "[postgres]\ndata = \"/x\"\n", "always <dir>/data", "take the line"},
@@ -47,6 +92,26 @@ std::vector<Wrong> const kWrong = {
      "a whole number"},
     {"a number where a text belongs", "[node]\nname = 5\naddress = \"a\"\n", "node.toml:2: node.name is a",
      "a text in quotes"},
+    {"rules in a file that depends on where it was started", kGood + "[proxy]\nhba_file = \"hba.conf\"\n",
+     "node.toml:5: proxy.hba_file = \"hba.conf\" is not an absolute path", "begin it with '/'"},
+    {"clients' certificates without TLS", kGood + "[proxy]\ntls = \"off\"\nclient_ca_file = \"/ca.crt\"\n",
+     "node.toml:6: proxy.client_ca_file has no meaning: clients are not offered TLS", "set tls = \"allow\""},
+    {"the same on a proxy host", kHost + "[proxy]\nclient_ca_file = \"/ca.crt\"\n",
+     "node.toml:5: proxy.client_ca_file has no meaning", "cert_file and key_file"},
+    {"an endpoint without port and tag", kGood + "[proxy.endpoints.reports]\npool_size = 3\n",
+     "node.toml:4: endpoint reports has no port", "port = 6435"},
+    {"an endpoint with a tag that nobody can have",
+     kGood + "[proxy.endpoints.reports]\nport = 6435\ntag = \"analytic\"\n",
+     "node.toml:6: endpoint reports: no member can have the tag \"analytic\"", "domain=NAME"},
+    {"an endpoint on a port that is taken", kGood + "[proxy.endpoints.reports]\nport = 6433\ntag = \"analytics\"\n",
+     "proxy.read_write_port and proxy.endpoints.reports.port are both 6433", "a port of its own"},
+    {"an endpoint on PostgreSQL's port", kGood + "[proxy.endpoints.reports]\nport = 5432\ntag = \"analytics\"\n",
+     "proxy.endpoints.reports.port and postgres.port are both 5432", "a port of its own"},
+    {"an endpoint with a key of something else",
+     kGood + "[proxy.endpoints.reports]\nport = 6435\ntag = \"analytics\"\npool = \"session\"\n",
+     "node.toml:7: unknown key pool in [reports]", "[proxy]"},
+    {"endpoints that are none", kGood + "[proxy]\nendpoints = 3\n", "node.toml:5: proxy.endpoints is a",
+     "[proxy.endpoints.<name>]"},
     {"a port out of range", kGood + "api_port = 70000\n", "node.toml:4: node.api_port = 70000 is out of range",
      "1..65535"},
     {"a value that is none of the known names", kGood + "[log]\nlevel = \"inf\"\n",
@@ -96,6 +161,12 @@ TEST(NodeConfig, every_problem_says_where_what_and_how_to_mend) {
     }
 }
 
+TEST(NodeConfig, the_proxy_listens_on_addresses) {
+    auto const parsed = parse(kGood + "[proxy]\nlisten = [\"0.0.0.0\", \"::\", \"::1\", \"fe80::1%eth0\"]\n");
+    EXPECT_TRUE(parsed.usable()) << to_string(parsed.problems);
+    EXPECT_EQ(parsed.config.proxy.listen.size(), 4U);
+}
+
 TEST(NodeConfig, all_problems_are_collected_in_the_order_of_their_lines) {
     auto const parsed =
         parse("[node]\nnmae = \"anna\"\naddress = 1\npeer_port = 0\n[sotre]\n[log]\nformat = \"xml\"\n");
@@ -115,6 +186,7 @@ TEST(NodeConfig, the_rendered_file_reads_back_as_the_same_settings) {
     config.postgres.parameters = {{"auto_explain.log_min_duration", "1s"}, {"search_path", "\"a\\b\", c"}};
     config.tags.spare = true;
     config.tags.domain = "rack \"7\"";
+    config.proxy.endpoints = {{"east \"1\"", 6440, "domain=east", ProxyBalance::random, 5, 7, 8, true}};
     auto const parsed = parse(render_node_config(config));
     ASSERT_TRUE(parsed.problems.empty()) << to_string(parsed.problems);
     EXPECT_EQ(parsed.config.name, "bela");
@@ -122,6 +194,7 @@ TEST(NodeConfig, the_rendered_file_reads_back_as_the_same_settings) {
     EXPECT_EQ(parsed.config.api_port, 18008);
     EXPECT_EQ(parsed.config.postgres.listen, config.postgres.listen);
     EXPECT_EQ(parsed.config.postgres.parameters, config.postgres.parameters);
+    EXPECT_EQ(parsed.config.proxy.endpoints, config.proxy.endpoints);
     EXPECT_TRUE(parsed.config.tags.spare);
     EXPECT_EQ(parsed.config.tags.domain, config.tags.domain);
     EXPECT_EQ(render_node_config(parsed.config), render_node_config(config));

@@ -46,10 +46,46 @@ void read_values(Reader& reader, NodeConfig& out) {
     reader.read_enum("log", "level", out.log.level);
     reader.read_enum("log", "format", out.log.format);
     reader.read("log", "file", out.log.file);
-    reader.read("backup", "repository", out.backup.repository);
+    read_repository(reader, out.backup);
 }
 
 bool is_wildcard(std::string const& address) { return address == "0.0.0.0" || address == "::" || address == "*"; }
+
+void check_address(Reader& reader, NodeConfig& out) {
+    auto const bad = [&](std::string text, std::string mend) {
+        reader.complain(reader.line("node", "address"), std::move(text), std::move(mend));
+    };
+    if (out.address.empty())
+        bad("node.address is missing", "name the address under which the other nodes reach this one");
+    else if (is_wildcard(out.address))
+        bad(fmt::format("node.address = \"{}\" is no address that another node can reach", out.address),
+            "name this node's own address; to listen on all of them, set node.bind");
+    else if (out.address.find_first_of(" /\t") != std::string::npos)
+        bad(fmt::format("node.address = \"{}\" is neither a host name nor an IP address", out.address),
+            "write the address alone; the ports have keys of their own");
+    if (out.bind.empty()) out.bind = out.address;
+}
+
+// What only nodes have.
+void check_proxy_host(Reader& reader, NodeConfig& out) {
+    for (char const* section : {"postgres", "store", "tags", "backup"}) {
+        if (reader.has(section))
+            reader.complain(reader.line(section, ""), fmt::format("a proxy host has no [{}]", section),
+                            "take the section out");
+    }
+    for (char const* key : {"address", "bind", "peer_port", "api_port"}) {
+        if (reader.has("node", key))
+            reader.complain(reader.line("node", key), fmt::format("node.{} has no meaning for a proxy host", key),
+                            "take it out; what the proxy listens on is in [proxy]");
+    }
+    if (reader.has("proxy", "enabled"))
+        reader.complain(reader.line("proxy", "enabled"), "a proxy host has nothing but its proxy", "take it out");
+    // Its certificate makes it a client of the cluster, not a server that applications could trust.
+    if (out.proxy.tls == ProxyTls::require && out.proxy.cert_file.empty())
+        reader.complain(reader.line("proxy", "tls"), "proxy.tls = \"require\" needs a certificate on a proxy host",
+                        "name one with cert_file and key_file");
+    if (out.proxy.listen.empty()) out.proxy.listen = {kProxyHostListen};
+}
 
 void check_node(Reader& reader, NodeConfig& out, std::string const& directory) {
     auto const bad = [&](char const* key, std::string text, std::string mend) {
@@ -60,15 +96,6 @@ void check_node(Reader& reader, NodeConfig& out, std::string const& directory) {
     else if (!is_name(out.name))
         bad("name", fmt::format("node.name = \"{}\" is not a name", out.name),
             "use 1..63 of a-z, 0-9 and '-', beginning with a letter");
-    if (out.address.empty())
-        bad("address", "node.address is missing", "name the address under which the other nodes reach this one");
-    else if (is_wildcard(out.address))
-        bad("address", fmt::format("node.address = \"{}\" is no address that another node can reach", out.address),
-            "name this node's own address; to listen on all of them, set node.bind");
-    else if (out.address.find_first_of(" /\t") != std::string::npos)
-        bad("address", fmt::format("node.address = \"{}\" is neither a host name nor an IP address", out.address),
-            "write the address alone; the ports have keys of their own");
-    if (out.bind.empty()) out.bind = out.address;
     if (out.user == "root") bad("user", "PostgreSQL must not run as root", "name an ordinary user, such as postgres");
     if (out.user.empty()) bad("user", "node.user is empty", "name the user that owns the data, such as postgres");
     if (!out.directory.starts_with('/'))
@@ -76,6 +103,8 @@ void check_node(Reader& reader, NodeConfig& out, std::string const& directory) {
     else if (!directory.empty() && out.directory != directory)
         bad("dir", fmt::format("node.dir = \"{}\", but the file lies in {}", out.directory, directory),
             "take the line out, or move the directory");
+    if (out.kind == cluster::Kind::proxy) return;
+    check_address(reader, out);
     std::vector<std::pair<std::string, std::uint16_t>> const ports = {
         {"node.peer_port", out.peer_port}, {"node.api_port", out.api_port}, {"postgres.port", out.postgres.port}};
     for (std::size_t i = 0; i < ports.size(); ++i) {
@@ -141,20 +170,6 @@ void check_tags(Reader& reader, NodeConfig const& out) {
     }
 }
 
-void check_backup(Reader& reader, NodeConfig const& out) {
-    auto const& repository = out.backup.repository;
-    int const line = reader.line("backup", "repository");
-    if (repository.empty()) return;
-    if (!repository.starts_with('/'))
-        reader.complain(line, fmt::format("backup.repository = \"{}\" is not an absolute path", repository),
-                        "begin it with '/': a directory that every data node sees under the same path");
-    else if ((repository + "/").starts_with(out.directory + "/"))
-        reader.complain(line, "backup.repository lies inside the node's own directory",
-                        "name one on other machines' disks: this one would be lost together with the data");
-    if (out.kind == cluster::Kind::witness)
-        reader.complain(line, "a witness archives nothing", "take the section [backup] out, or set kind = \"data\"");
-}
-
 }  // namespace
 
 bool Parsed::usable() const {
@@ -175,10 +190,11 @@ Parsed parse_node_config(std::string_view text, std::string const& file, std::st
     reader.unknown_names();
     read_values(reader, out.config);
     check_node(reader, out.config, directory);
+    if (out.config.kind == cluster::Kind::proxy) check_proxy_host(reader, out.config);
     check_store(reader, out.config);
     check_tags(reader, out.config);
     check_proxy(reader, out.config);
-    check_backup(reader, out.config);
+    check_repository(reader, out.config);
     if (out.config.postgres.listen.empty()) out.config.postgres.listen = {out.config.bind};
     std::ranges::sort(out.problems, {}, [](Problem const& p) { return std::tie(p.line, p.text); });
     return out;

@@ -17,6 +17,8 @@ inline constexpr std::uint16_t kPeerPort = 7432;
 inline constexpr std::uint16_t kApiPort = 8008;
 inline constexpr std::uint16_t kPostgresPort = 5432;
 inline constexpr char const* kDirectory = "/var/lib/pgkeel";
+// Nobody else's applications, unless [proxy] says otherwise.
+inline constexpr char const* kProxyHostListen = "127.0.0.1";
 inline constexpr char const* kFileName = "node.toml";
 
 // embedded: a register replicated by the nodes themselves. etcd: a cluster of etcd >= 3.4 that exists already.
@@ -49,6 +51,22 @@ BOOST_DESCRIBE_ENUM(ProxyTls, off, allow, require)
 enum class ProxyBalance { round_robin, random, least_connections, lag_aware };
 BOOST_DESCRIBE_ENUM(ProxyBalance, round_robin, random, least_connections, lag_aware)
 
+enum class ProxyCausal { off, session, global };
+BOOST_DESCRIBE_ENUM(ProxyCausal, off, session, global)
+
+// A port of its own for reads from the members with a tag.
+struct ProxyEndpoint {
+    std::string name;
+    std::uint16_t port = 0;
+    std::string tag;  // a word of cluster::tag_words
+    ProxyBalance balance = ProxyBalance::least_connections;
+    std::uint32_t clients_max = 0;  // 0: only the proxy's own limit
+    std::uint32_t pool_size = 20;
+    std::uint32_t read_lag_kbytes_max = 1U << 20U;
+    bool read_from_primary = false;
+    bool operator==(ProxyEndpoint const&) const = default;
+};
+
 struct Proxy {
     bool enabled = true;
     std::vector<std::string> listen;  // IP addresses; empty in the file: node.bind
@@ -58,6 +76,8 @@ struct Proxy {
     std::string socket_directory;  // for Unix sockets as well; empty: none
     ProxyTls tls = ProxyTls::allow;
     std::string cert_file, key_file;  // empty: the node's own
+    std::string client_ca_file;       // authorities of clients' certificates; empty: none is asked for
+    std::string hba_file;             // rules for logins; empty: whoever has the password
     ProxyPool pool = ProxyPool::transaction;
     ProxyBalance balance = ProxyBalance::least_connections;
     std::uint32_t clients_max = 1000;
@@ -73,6 +93,12 @@ struct Proxy {
     std::uint32_t query_s_max = 0;
     std::uint32_t read_lag_kbytes_max = 16384;
     bool read_from_primary = true;
+    bool split_reads = true;                  // of clients of `port`
+    std::vector<std::string> read_functions;  // volatile ones that may run on standbys all the same
+    ProxyCausal causal_reads = ProxyCausal::session;
+    bool monotonic_reads = false;
+    std::uint32_t causal_wait_ms_max = 10;
+    std::vector<ProxyEndpoint> endpoints;
 };
 
 enum class LogLevel { debug, info, warning, error };
@@ -86,14 +112,28 @@ struct Log {
     std::string file;  // empty: standard error
 };
 
+// Where a bucket's name stands in a request: https://endpoint/bucket, or https://bucket.endpoint.
+enum class S3Addressing { path, host };
+BOOST_DESCRIBE_ENUM(S3Addressing, path, host)
+
 struct Backup {
-    std::string repository;  // directory that every data node sees (NFS and the like); empty: no archive
+    // A directory that every data node sees (NFS and the like), or s3://bucket/prefix; empty: no archive.
+    std::string repository;
+    std::string scratch;              // for restore tests; empty: <dir>/scratch
+    std::string encryption_key_file;  // 64 hex digits; must not be readable by others; empty: not encrypted
+    // The rest is for s3:// only.
+    std::string s3_endpoint;  // https://host:port; empty: Amazon's of the region
+    std::string s3_region;
+    std::string s3_credentials_file;  // as ~/.aws/credentials; must not be readable by others
+    std::string s3_ca_file;           // authorities of the endpoint's certificate; empty: the system's
+    S3Addressing s3_addressing = S3Addressing::path;
 };
 
 struct NodeConfig {
-    std::string name;               // unique in the cluster, for people
+    std::string name;               // unique in the cluster, for people; of a proxy host, among these
     std::string directory;          // where node.toml lies, unless it says otherwise
     std::string user = "postgres";  // whom root drops to
+    // A proxy host has name, user, [proxy] and [log] only.
     cluster::Kind kind = cluster::Kind::data;
     std::string address;  // host name or IP under which the other nodes and the applications reach this one
     std::string bind;     // to listen on for peers and the API; empty in the file: address

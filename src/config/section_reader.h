@@ -19,7 +19,9 @@ inline std::map<std::string, Keys> const& known_keys() {
         {"node", {"name", "dir", "user", "kind", "address", "bind", "peer_port", "api_port"}},
         {"postgres", {"bin", "port", "listen", "parameters", "clone_rate_kbytes_max"}},
         {"store", {"kind", "endpoints", "prefix", "user", "password_file", "ca_file", "cert_file", "key_file"}},
-        {"backup", {"repository"}},
+        {"backup",
+         {"repository", "s3_endpoint", "s3_region", "s3_credentials_file", "s3_ca_file", "s3_addressing",
+          "encryption_key_file", "scratch"}},
         {"proxy",
          {"enabled",
           "listen",
@@ -30,6 +32,8 @@ inline std::map<std::string, Keys> const& known_keys() {
           "tls",
           "cert_file",
           "key_file",
+          "client_ca_file",
+          "hba_file",
           "pool",
           "balance",
           "clients_max",
@@ -44,7 +48,13 @@ inline std::map<std::string, Keys> const& known_keys() {
           "transaction_idle_s_max",
           "query_s_max",
           "read_lag_kbytes_max",
-          "read_from_primary"}},
+          "read_from_primary",
+          "split_reads",
+          "read_functions",
+          "causal_reads",
+          "monotonic_reads",
+          "causal_wait_ms_max",
+          "endpoints"}},
         {"tags",
          {"nofailover", "nosync", "noloadbalance", "spare", "analytics", "clonefrom", "priority", "domain",
           "delayed_s"}},
@@ -189,6 +199,23 @@ class Reader {
         }
     }
 
+    // The table of tables root.section.key; nothing when it is not there, or no such thing.
+    toml::table const* tables(std::string const& section, std::string const& key) {
+        toml::node const* node = root_[section][key].node();
+        if (node == nullptr) return nullptr;
+        auto const* const table = node->as_table();
+        bool const fits =
+            table != nullptr && std::ranges::all_of(*table, [](auto const& one) { return one.second.is_table(); });
+        if (!fits) wrong_type(section, key, *node, fmt::format("sections as [{}.{}.<name>]", section, key).c_str());
+        return fits ? table : nullptr;
+    }
+    // For the sections below such a table, which all have the same keys.
+    Reader below(toml::table const& tables, Keys const& keys) {
+        Reader out(tables, file_, problems_);
+        for (auto const& [name, table] : tables) out.unknown_keys(std::string(name.str()), keys, *table.as_table());
+        return out;
+    }
+
   private:
     void unknown_keys(std::string const& section, Keys const& known, toml::table const& table) {
         for (auto const& [key, node] : table) {
@@ -200,10 +227,11 @@ class Reader {
                          "take the line out, and set node.dir or mount a volume there");
                 continue;
             }
+            // Several may have it: which of them was meant is not known here.
             std::string elsewhere;
             for (auto const& [other, keys] : known_keys()) {
-                if (other != section && std::ranges::find(keys, name) != keys.end())
-                    elsewhere = fmt::format("it belongs into [{}]", other);
+                if (other == section || std::ranges::find(keys, name) == keys.end()) continue;
+                elsewhere += fmt::format("{}[{}]", elsewhere.empty() ? "it belongs into " : " or ", other);
             }
             if (elsewhere.empty() && section == "postgres" && (!why_owned(name).empty() || needs_restart(name)))
                 elsewhere = "parameters of PostgreSQL belong into [postgres.parameters]";
@@ -223,6 +251,9 @@ class Reader {
     std::vector<Problem>& problems_;
 };
 
+// node_config_backup.cc
+void read_repository(Reader& reader, Backup& out);
+void check_repository(Reader& reader, NodeConfig const& out);
 // node_config_proxy.cc
 void read_proxy(Reader& reader, Proxy& out);
 void check_proxy(Reader& reader, NodeConfig& out);

@@ -8,6 +8,7 @@
 #include <functional>
 #include <optional>
 
+#include "cluster/jobs.h"
 #include "config/postgres_parameters.h"
 #include "config/size.h"
 
@@ -60,8 +61,80 @@ Entry size(Setting shown, std::uint64_t Settings::* field) {
             }};
 }
 
-std::vector<Entry> const& entries() {
-    static std::vector<Entry> const all = {
+Entry schedule(Setting shown, std::string Settings::* field, cluster::JobKind kind) {
+    return {std::move(shown), [field](Settings const& in) { return in.*field; },
+            [=](Settings& in, std::string_view value) -> Status {
+                KEEL_CHECK(cluster::check_schedule(kind, value));
+                in.*field = value;
+                return {};
+            }};
+}
+
+// Whether there is such a zone, only a machine can say.
+Entry time_zone(Setting shown, std::string Settings::* field) {
+    return {std::move(shown), [field](Settings const& in) { return in.*field; },
+            [=](Settings& in, std::string_view value) -> Status {
+                bool const fits = !value.empty() && value.size() <= 64 && value.front() != '/' &&
+                                  value.find("..") == std::string_view::npos && std::ranges::all_of(value, [](char c) {
+                                      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                                             (c >= '0' && c <= '9') || c == '/' || c == '_' || c == '-' || c == '+';
+                                  });
+                if (!fits) return fail(Code::invalid, fmt::format("\"{}\" is no name of a time zone", value));
+                in.*field = value;
+                return {};
+            }};
+}
+
+Entry names(Setting shown, std::string Settings::* field) {
+    return {std::move(shown), [field](Settings const& in) { return in.*field; },
+            [=](Settings& in, std::string_view value) -> Status {
+                if (value.size() > 2000 || std::ranges::any_of(value, [](char c) { return c == '\n' || c == '\0'; }))
+                    return fail(Code::invalid, "these are no names");
+                in.*field = value;
+                return {};
+            }};
+}
+
+std::vector<Entry> backup_entries() {
+    constexpr char const* kTimes = "five fields of cron (minute hour day month weekday), or off";
+    return {
+        schedule({"backup_full", kTimes, "When a full backup is taken, by a standby where one is healthy.", "0 1 * * *",
+                  Scope::live},
+                 &Settings::backup_full, cluster::JobKind::full),
+        schedule(
+            {"backup_incremental", kTimes, "When an incremental backup is taken, once there is a full one to build on.",
+             "30 * * * *", Scope::live},
+            &Settings::backup_incremental, cluster::JobKind::incremental),
+        schedule({"backup_expire", "after full, five fields of cron (minute hour day month weekday), or off",
+                  "When backups are removed that backup_keep_full and backup_keep_days do not keep.", "after full",
+                  Scope::live},
+                 &Settings::backup_expire, cluster::JobKind::expire),
+        schedule({"backup_prove", kTimes,
+                  "When the newest backup is restored to a scratch directory, to prove that it can be.", "0 4 * * 0",
+                  Scope::live},
+                 &Settings::backup_prove, cluster::JobKind::prove),
+        schedule({"backup_dump", kTimes, "When databases are dumped, for pg_restore.", "off", Scope::live},
+                 &Settings::backup_dump, cluster::JobKind::dump),
+        names({"backup_dump_databases", "names by commas, or nothing", "Which databases are dumped; none named: all.",
+               "", Scope::live},
+              &Settings::backup_dump_databases),
+        number<std::uint32_t>({"backup_keep_dump_days", "days",
+                               "Older dumps expire, but never the newest of a database.", "30", Scope::live},
+                              &Settings::backup_keep_dump_days, 1, 100000),
+        time_zone({"backup_time_zone", "name of a time zone, such as UTC or Europe/Berlin",
+                   "What the times of backups are told in.", "UTC", Scope::live},
+                  &Settings::backup_time_zone),
+        number<std::uint32_t>(
+            {"backup_keep_full", "whole number", "So many of the newest backups stay.", "7", Scope::live},
+            &Settings::backup_keep_full, 1, 100000),
+        number<std::uint32_t>({"backup_keep_days", "days", "Every moment of so many days can be restored. 0: no rule.",
+                               "14", Scope::live},
+                              &Settings::backup_keep_days, 0, 100000),
+    };
+}
+
+std::vector<Entry> standard_entries() {
+    return {
         choice(
             {"mode", "one of async, quorum, strict",
              "What an acknowledged commit survives. async: nothing is promised for the last moments. quorum: the loss "
@@ -103,6 +176,14 @@ std::vector<Entry> const& entries() {
               "64MB", Scope::live},
              &Settings::disk_ballast),
     };
+}
+
+std::vector<Entry> const& entries() {
+    static std::vector<Entry> const all = [] {
+        auto out = standard_entries();
+        for (auto& one : backup_entries()) out.push_back(std::move(one));
+        return out;
+    }();
     return all;
 }
 

@@ -224,8 +224,10 @@ TEST_F(EmbeddedTest, a_full_disk_is_silence_and_is_said) {
     ASSERT_EQ(swap(kA, record).result, Swapped::done);
     run_for(1s);
     EXPECT_NE(nodes[kC].store->trouble().find("no space left"), std::string::npos);
+    // Known before: a read may need a promise, which cannot be given then.
+    record = *read(kA).record;
     cut = {kB};
-    EXPECT_EQ(swap(kA, *read(kA).record).result, Swapped::unknown);
+    EXPECT_EQ(swap(kA, record).result, Swapped::unknown);
     nodes[kC].disk_full = false;
     auto const after = read(kA);
     ASSERT_EQ(after.result, Swapped::done);

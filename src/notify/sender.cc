@@ -2,7 +2,6 @@
 
 #include <curl/curl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
 
 #include <array>
 #include <cstring>
@@ -66,11 +65,7 @@ bool is_one_word(std::string const& text) {
 
 Result<Secret> read_secret(std::string const& path) {
     if (path.empty()) return Secret{};
-    struct stat seen{};
-    if (::stat(path.c_str(), &seen) == 0 && (seen.st_mode & 077U) != 0)
-        return fail(Code::denied, path + ": a secret that others on the machine may read is not used",
-                    "chmod 0600 it, and change the secret if others could have read it");
-    KEEL_TRY(auto text, runtime::read_file(path, kSecretBytes));
+    KEEL_TRY(auto text, runtime::read_private_file(path, kSecretBytes));
     text.resize(std::min(text.find_first_of("\r\n"), text.size()));
     if (text.empty()) return fail(Code::invalid, path + ": its first line is empty", "write the secret into it");
     return Secret(std::move(text));

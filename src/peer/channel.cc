@@ -35,10 +35,21 @@ void Channel::State::enqueue(Link& link, Topic topic, std::uint64_t call, std::s
     link.queued.notify();
 }
 
-void Channel::State::send_both_ways(Link& link, std::string_view body) {
+// A healthy connection carries alone: every datagram wakes two processes. What is lost shows itself within some 200 ms,
+// when TCP sends it again.
+bool Channel::State::is_doubtful(Link& link) const {
+    if (!link.stream) return true;
+    auto const now = runtime::boot_now();
+    auto const again = link.stream->sent_again();
+    if (std::exchange(link.sent_again, again) != again) link.double_until = now + options.double_for;
+    return now < link.double_until;
+}
+
+void Channel::State::send_surely(Link& link, std::string_view body) {
     auto const number = link.next_number++;
+    bool const doubtful = is_doubtful(link);
     enqueue(link, Topic::cluster, number, body);
-    if (!datagrams || !link.route) return;
+    if (!doubtful || !datagrams || !link.route) return;
     auto const datagram = make_datagram(link.route->key, number, make_frame(Topic::cluster, number, body));
     if (!datagram.empty()) datagrams->send(link.route->to, datagram);
 }
@@ -197,7 +208,7 @@ void Channel::send(NodeId const& to, Topic topic, std::string body) {
         return;
     }
     if (topic == Topic::cluster)
-        state_->send_both_ways(*link->second, body);
+        state_->send_surely(*link->second, body);
     else
         state_->enqueue(*link->second, topic, 0, body);
 }

@@ -26,6 +26,7 @@ struct ChannelOptions {
     runtime::TlsContext client;                  // runtime::client_mutual
     std::size_t queue_bytes = 16 * 1024 * 1024;  // per peer; the oldest is dropped first
     Duration stale_after = 1s;  // a queued message older than this is dropped instead of sent (not calls)
+    Duration double_for = 30s;  // datagrams go, too, so long after a connection has begun or has lost something
 };
 
 struct PeerLink {

@@ -59,6 +59,8 @@ struct Link {
     Stream::Ptr stream;
     std::uint64_t next_number = 1;  // of messages that go both ways
     std::optional<Route> route;     // of datagrams, by the newest connection
+    std::uint64_t sent_again = 0;   // segments of the connection, when looked at last
+    Instant double_until;           // datagrams go, too
     bool removed = false;
     bool refused = false;
     PeerLink sight;
@@ -92,8 +94,9 @@ struct Channel::State : std::enable_shared_from_this<Channel::State> {
     State(runtime::Io& io_, ChannelOptions options_, Callbacks callbacks_);
 
     bool is_member(NodeId const& node) const;
-    // One of the cluster's messages, both ways.
-    void send_both_ways(Link& link, std::string_view body);
+    // One of the cluster's messages, as a datagram, too, while the connection gives reason to doubt it.
+    void send_surely(Link& link, std::string_view body);
+    bool is_doubtful(Link& link) const;
     // The source of a new connection; older ones of the same node, and those whose time is over, are forgotten.
     std::shared_ptr<Source> source_of(Hello const& hello, Stream const& stream);
     void enqueue(Link& link, Topic topic, std::uint64_t call, std::string_view body);

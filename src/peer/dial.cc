@@ -86,6 +86,8 @@ Task<bool> run_connection(std::shared_ptr<Channel::State> state, std::shared_ptr
     auto const material = (*dialled)->export_key(kKeyLabel, kKeyMaterial);
     if (auto const far = (*dialled)->peer_endpoint(); far && !material.empty())
         link->route.emplace(DatagramKey(material), runtime::Datagrams::Endpoint(far->address(), far->port()));
+    link->sent_again = 0;
+    link->double_until = runtime::boot_now() + state->options.double_for;
     link->sight.connected = true;
     link->sight.problem.clear();
     ++link->sight.connects;

@@ -26,7 +26,7 @@ struct Received {
 
 struct Peer {
     Peer(Io& io_, runtime::Pair const& authority, std::string const& name, std::uint64_t incarnation = 1,
-         std::string const& cluster = "c1", std::uint16_t port = 0)
+         std::string const& cluster = "c1", std::uint16_t port = 0, Duration double_for = 30s)
         : io(io_) {
         auto const own = identity(authority, name);
         ChannelOptions options;
@@ -38,6 +38,7 @@ struct Peer {
         options.server = must(runtime::server_mutual(own));
         options.client = must(runtime::client_mutual(own));
         options.queue_bytes = 6 * 1024 * 1024;
+        options.double_for = double_for;
         channel = std::make_unique<Channel>(io, options, callbacks());
         auto const status = channel->listen();
         EXPECT_TRUE(status) << to_string(status.error());

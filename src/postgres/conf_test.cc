@@ -137,6 +137,15 @@ TEST(Access, OnlyMembersCertificatesAreMapped) {
     Settings settings;
     settings.members = {a, {"1b54e6a2-1111-4222-8333-444455556666"}};
     EXPECT_THAT(with_ident(place(), settings, ""), HasSubstr("\"1b54e6a2-1111-4222-8333-444455556666\""));
+    EXPECT_EQ(text.find("pgkeel_proxied"), std::string::npos);
+    settings.proxied = {"app one"};
+    EXPECT_THAT(with_ident(place(), settings, ""), HasSubstr("pgkeel_proxied  \"" + a.value + "\"  \"app one\"\n"));
+}
+
+TEST(Access, NamesThatMeanMoreThanThemselvesAreLeftOut) {
+    for (auto const* good : {"app", "All", "+x", "a b", "\xc3\xa4", "a,b", "#"})
+        EXPECT_TRUE(is_plain_name(good)) << good;
+    for (auto const* bad : {"", "/^a", "a\"b", "a\\1", "a\nb", "a\x7f"}) EXPECT_FALSE(is_plain_name(bad)) << bad;
 }
 
 TEST(Names, AreReadAsTheyAreWritten) {

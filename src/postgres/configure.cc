@@ -1,6 +1,7 @@
 // New settings on a running server: written, checked by PostgreSQL itself, taken back when it refuses them.
 #include <fmt/format.h>
 
+#include "postgres/access.h"
 #include "postgres/job.h"
 #include "postgres/server_state.h"
 #include "runtime/files.h"
@@ -12,6 +13,12 @@ namespace {
 
 // Somebody may have edited pg_ident.conf by hand.
 constexpr Duration kReadIdentEvery = 30s;
+constexpr Duration kAskProxiedEvery = 2s;
+
+// Who has more power than an application is not among them: nobody logs in as such without proving it to the server.
+constexpr char const* kProxiedRoles =
+    "SELECT r.rolname FROM pg_roles r JOIN pg_roles g ON g.rolname = $1 AND pg_has_role(r.oid, g.oid, 'MEMBER') "
+    "WHERE r.rolcanlogin AND NOT r.rolsuper AND NOT r.rolreplication AND r.rolname !~ '^(pg_|pgkeel_)'";
 
 // ALTER SYSTEM wins over every file. PostgreSQL edits its file itself while it runs.
 Status undo_alter_system(Connection& connection, Bound const& bound) {
@@ -28,16 +35,18 @@ Status undo_alter_system(Connection& connection, Bound const& bound) {
 }
 
 // A change of pg_ident.conf asks nobody who is connected already. client_dn: "/CN=<UUID of the node>".
-Result<std::size_t> end_strangers(Place const& place, std::set<NodeId> const& members) {
-    std::string names;
+Result<std::size_t> end_strangers(Place const& place, std::set<NodeId> const& members,
+                                  std::set<std::string> const& proxied) {
+    std::string names, roles = "pgkeel_replicator\npgkeel_rewind\npgkeel_monitor";
     for (auto const& member : members) names += (names.empty() ? "/CN=" : ",/CN=") + member.value;
+    for (auto const& role : proxied) roles += "\n" + role;
     Bound const bound(3s);
     KEEL_TRY(auto connection, Connection::open(local_conninfo(place, "pgkeel access"), bound));
     KEEL_TRY(auto const ended,
              connection.query("SELECT client_dn, pg_terminate_backend(pid) FROM pg_stat_ssl JOIN pg_stat_activity "
-                              "USING (pid) WHERE usename IN ('pgkeel_replicator', 'pgkeel_rewind', 'pgkeel_monitor') "
+                              "USING (pid) WHERE usename = ANY (string_to_array($2, chr(10))) "
                               "AND client_dn IS NOT NULL AND client_dn <> ALL (string_to_array($1, ','))",
-                              bound, {names}));
+                              bound, {names, roles}));
     for (auto const& row : ended)
         runtime::log::warning("postgres", "a connection by the certificate of {}, who is no member any more, was ended",
                               row[0].value_or("?"));
@@ -46,13 +55,40 @@ Result<std::size_t> end_strangers(Place const& place, std::set<NodeId> const& me
 
 }  // namespace
 
+// pg_hba.conf knows groups, pg_ident.conf does not.
+Status Server::State::ask_proxied() {
+    auto const at = runtime::boot_now();
+    if (at < proxied_at + kAskProxiedEvery || !find_postmaster(place.data())) return {};
+    proxied_at = at;
+    Bound const bound(1500ms);
+    if (!asks_proxied.is_open()) {
+        KEEL_TRY(asks_proxied, Connection::open(local_conninfo(place, "pgkeel roles"), bound));
+    }
+    auto const rows = asks_proxied.query(kProxiedRoles, bound, {kProxied});
+    if (!rows) {
+        asks_proxied.close();
+        return fail(rows.error());
+    }
+    std::set<std::string> found;
+    for (auto const& row : *rows) {
+        if (auto const name = row[0].value_or(""); is_plain_name(name)) found.insert(name);
+    }
+    std::lock_guard const lock(mutex);
+    if (settings.proxied == found) return {};
+    settings.proxied = std::move(found);
+    admitted.reset();
+    return {};
+}
+
 Status Server::State::admit() {
+    // The members do not wait for the roles.
+    auto const asked = ask_proxied();
     auto const now = current_settings();
     auto members = now.members;
     members.insert(place.id);
     {
         std::lock_guard const lock(mutex);
-        if (admitted == members && runtime::boot_now() < admitted_at + kReadIdentEvery) return {};
+        if (admitted == members && runtime::boot_now() < admitted_at + kReadIdentEvery) return asked;
     }
     auto const path = place.data() + "/pg_ident.conf";
     auto const before = runtime::read_file(path, 4U << 20U);
@@ -67,7 +103,7 @@ Status Server::State::admit() {
     bool const is_new = *before != wanted_text;
     if (is_new) KEEL_CHECK(runtime::write_atomically(path, wanted_text, 0600));
     KEEL_CHECK(reload());
-    KEEL_TRY(auto const ended, end_strangers(place, members));
+    KEEL_TRY(auto const ended, end_strangers(place, members, now.proxied));
     // Until the server has read the file, one that was ended may come back: so it is looked at once more.
     if (is_new || ended > 0) return {};
     std::lock_guard const lock(mutex);

@@ -84,7 +84,7 @@ Wanted read_wanted(Place const& place) {
 std::string with_ident(Place const& place, Settings const& settings, std::string const& text) {
     auto members = settings.members;
     members.insert(place.id);
-    return with_block(text, ident_block(os_user(), members));
+    return with_block(text, ident_block(os_user(), members, settings.proxied));
 }
 
 Result<std::vector<std::string>> write_configuration(Place const& place, std::string const& data,

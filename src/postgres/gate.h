@@ -47,8 +47,8 @@ struct GateFacts {
 
 class Gate {
   public:
-    // In /dev/shm, named by device and inode of the node's directory; in <directory>/state where there is no /dev/shm.
-    // New words, and those of an earlier boot, are shut; those of a predecessor stay as they are.
+    // In /dev/shm, named by device, inode and birth of the node's directory; in <directory>/state where there is no
+    // /dev/shm. New words, and those of an earlier boot, are shut; those of a predecessor stay as they are.
     static Result<Gate> open(std::string const& directory);
     // What pgkeel.gate_file must say.
     static std::string path_of(std::string const& directory);

@@ -78,11 +78,11 @@ constexpr char const* kPeerOptions =
     "-c search_path=pg_catalog -c default_transaction_read_only=on -c statement_timeout=0 -c lock_timeout=0 "
     "-c client_min_messages=warning";
 
-ConnInfo local_conninfo(Place const& place, std::string const& purpose) {
+ConnInfo local_conninfo(Place const& place, std::string const& purpose, std::string const& database) {
     return {{"host", place.run()},
             {"port", std::to_string(place.port)},
             {"user", kSuperuser},
-            {"dbname", "postgres"},
+            {"dbname", database},
             {"application_name", purpose},
             {"connect_timeout", "5"},
             {"gssencmode", "disable"},

@@ -16,7 +16,7 @@ namespace keel::postgres {
 // certificate, the agent by its operating system user.
 using ConnInfo = std::vector<std::pair<std::string, std::string>>;
 // The superuser through the node's Unix socket.
-ConnInfo local_conninfo(Place const& place, std::string const& purpose);
+ConnInfo local_conninfo(Place const& place, std::string const& purpose, std::string const& database = "postgres");
 // A peer, as `user`, by the node's certificate. `purpose` becomes the application_name.
 ConnInfo peer_conninfo(Place const& place, Endpoint const& peer, std::string const& user, std::string const& purpose);
 // As one string with libpq's quoting, for primary_conninfo and child processes.

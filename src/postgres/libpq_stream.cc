@@ -77,6 +77,7 @@ Status Connection::give(std::string const& message, Bound const& bound) {
 }
 
 Result<std::vector<Rows>> Connection::end_stream(Bound const& bound) {
+    if (!is_open()) return fail(Code::unavailable, "the connection to PostgreSQL is closed");
     auto* handle = link_->handle.get();
     std::vector<Rows> out;
     for (;;) {

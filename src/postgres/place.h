@@ -53,6 +53,7 @@ struct Settings {
     Parameters node;                          // node.toml [postgres.parameters]; wins over `cluster`
     int delayed_s = 0;                        // the member's tag
     std::set<NodeId> members = {};            // whose certificates open the replication roles; the node's own always
+    std::set<std::string> proxied = {};       // roles that these certificates open as well, as the server said last
     std::uint32_t clone_rate_kbytes_max = 0;  // kilobytes per second of a clone; 0: as fast as it goes
     std::string extension;                    // the library that fences inside PostgreSQL; empty: none
     DiskLimits disk = {};

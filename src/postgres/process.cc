@@ -58,7 +58,10 @@ std::string_view program_of(pid_t pid, Page& page) {
     return path.substr(path.rfind('/') + 1);
 }
 
-// Fields 3, 4 and 22 of stat; the name in field 2 may hold spaces and brackets.
+constexpr unsigned kExiting = 4;  // PF_EXITING, include/linux/sched.h
+
+// Fields 3, 4, 9 and 22 of stat; the name in field 2 may hold spaces and brackets. A process that is on its way out
+// runs none of its own code any more: it counts as dead, as it does for /proc, which has no program of it from then on.
 bool read_stat(pid_t pid, ServerProcess& out) {
     Page page;
     auto const text = read_start(ProcPath(pid, "stat").text(), page);
@@ -73,6 +76,11 @@ bool read_stat(pid_t pid, ServerProcess& out) {
         ++field;
         if (field == 3) out.state = text[at];
         if (field == 4) std::from_chars(&text[at], text.data() + end, out.parent);
+        if (field == 9) {
+            unsigned flags = 0;
+            std::from_chars(&text[at], text.data() + end, flags);
+            if ((flags & kExiting) != 0) out.state = 'X';
+        }
         if (field == 22) {
             std::from_chars(&text[at], text.data() + end, out.start_ticks);
             return true;

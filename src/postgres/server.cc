@@ -81,6 +81,7 @@ Status Server::set_settings(Settings settings) {
     std::lock_guard const lock(state_->mutex);
     state_->settings.members = settings.members;  // a wrong parameter must not shut the members out
     if (!wrong.empty()) return fail(Code::invalid, fmt::format("{}", fmt::join(wrong, "\n")));
+    settings.proxied = std::move(state_->settings.proxied);
     state_->settings = std::move(settings);
     return {};
 }

@@ -78,6 +78,8 @@ struct Server::State {
     Settings settings;
     std::optional<std::set<NodeId>> admitted;  // the members that admit() brought about last
     Instant admitted_at;                       // when pg_ident.conf was last read
+    Instant proxied_at;                        // when the server was last asked for the roles of kProxied
+    Connection asks_proxied;                   // for that; admit()'s alone
     Wanted wanted;                             // as written in pgkeel.conf
     bool names_certain = false;            // the last set_names passed its barrier: no walsender applies anything else
     std::optional<ServerProcess> settled;  // the server that has replayed all of its local WAL
@@ -145,6 +147,7 @@ struct Server::State {
     // configure.cc
     Status configure(Running& run);
     Status admit();
+    Status ask_proxied();
 
     // barrier.cc
     Status set_names(Running& run);

@@ -212,11 +212,29 @@ std::vector<Error> check_place(Place const& place, bool existing) {
     return out;
 }
 
-Result<Made> init(Place const& place, Settings const& settings) {
-    if (auto wrong = check_place(place, false); !wrong.empty()) return fail(std::move(wrong.front()));
+namespace {
+
+Status check_settings(Settings const& settings) {
     auto wrong = complaints(settings.cluster, "the cluster's settings");
     std::ranges::copy(complaints(settings.node, "[postgres.parameters]"), std::back_inserter(wrong));
-    if (!wrong.empty()) return fail(Code::invalid, fmt::format("{}", fmt::join(wrong, "\n")));
+    if (wrong.empty()) return {};
+    return fail(Code::invalid, fmt::format("{}", fmt::join(wrong, "\n")));
+}
+
+// It starts as a standby, and an election makes it the primary.
+Result<Made> finish(Place const& place, Settings const& settings, Bound const& bound) {
+    KEEL_CHECK(write_configuration(place, place.data(), settings, Wanted{{}, {}, nobody()}));
+    KEEL_CHECK(write_standby_signal(place.data()));
+    KEEL_TRY(auto const control, read_control_data(place, bound));
+    KEEL_TRY(int const major, binaries_major(place));
+    return Made{control.system_id, major, control.known_timeline()};
+}
+
+}  // namespace
+
+Result<Made> init(Place const& place, Settings const& settings) {
+    if (auto wrong = check_place(place, false); !wrong.empty()) return fail(std::move(wrong.front()));
+    KEEL_CHECK(check_settings(settings));
     Bound const bound(120s);
     auto make = [&]() -> Result<Made> {
         KEEL_CHECK(run_job(
@@ -225,15 +243,29 @@ Result<Made> init(Place const& place, Settings const& settings) {
             bound));
         KEEL_CHECK(make_roles(place, bound));
         KEEL_CHECK(runtime::write_atomically(place.data() + "/pg_hba.conf", hba_of_new_cluster(), 0600));
-        KEEL_CHECK(write_configuration(place, place.data(), settings, Wanted{{}, {}, nobody()}));
-        KEEL_CHECK(write_standby_signal(place.data()));
-        KEEL_TRY(auto const control, read_control_data(place, bound));
-        KEEL_TRY(int const major, binaries_major(place));
-        return Made{control.system_id, major};
+        return finish(place, settings, bound);
     };
     auto made = make();
     if (!made) static_cast<void>(remove_tree(place.data()));
     return made;
+}
+
+Result<Made> adopt(Place const& place, Settings const& settings) {
+    if (auto wrong = check_place(place, true); !wrong.empty()) return fail(std::move(wrong.front()));
+    KEEL_CHECK(check_settings(settings));
+    Bound const bound(120s);
+    KEEL_TRY(auto const control, read_control_data(place, bound));
+    if (!control.clean())
+        return fail(Code::conflict,
+                    fmt::format("{} is of a server that did not end in order ({})", place.data(), control.state),
+                    "restore it anew");
+    if (!control.checksums)
+        return fail(Code::invalid, place.data() + " has no checksums, without which no node can be rewound",
+                    "pg_checksums --enable, once it is restored to a directory of its own (pgkeel restore)");
+    if (!runtime::exists(place.data() + "/pgkeel.conf"))
+        return fail(Code::invalid, place.data() + " is of no cluster that pgkeel made: its roles are not there",
+                    "make a new cluster, and bring the data over with pg_dump");
+    return finish(place, settings, bound);
 }
 
 }  // namespace keel::postgres

@@ -19,10 +19,16 @@ inline constexpr char const* kMonitor = "pgkeel_monitor";
 struct Made {
     std::string system_id;
     int major = 0;
+    Timeline timeline{1};
 };
 // initdb with checksums, the roles, and the generated configuration. The server is not started. Refuses, changing
 // nothing, when check_place() finds a problem or data/ is not empty; a half-made data/ is removed again.
 Result<Made> init(Place const& place, Settings const& settings);
+
+// The same for a data/ that was restored from a backup of such a cluster, whose server has ended in order: generated
+// configuration; the users, roles and access rules are those that came with it. conflict or invalid, changing nothing,
+// when it cannot be a first node's.
+Result<Made> adopt(Place const& place, Settings const& settings);
 
 // Everything that would keep PostgreSQL from working here, each with its mend; empty when sound. With `existing` the
 // data directory must be there (right owner, mode, version), else it must be absent or empty.

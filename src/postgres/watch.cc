@@ -24,7 +24,7 @@ constexpr Duration kTellingPatience = 60s;  // of a server that gives no answer,
 constexpr Duration kFactsFresh = 1s;        // written every 100 ms
 constexpr Duration kCountEvery = 2s;
 
-// Columns of kQuestion, in order.
+// Columns of kPrepare's statement, in order.
 enum Column : std::size_t {
     recovery,
     end,
@@ -43,7 +43,7 @@ enum Column : std::size_t {
 // A promotion may happen between two functions of one statement: whether the server is in recovery is asked once, and
 // the functions that work in recovery only or outside of it only are chosen by that. A primary's timeline is that of
 // the segment it writes; pg_control's is the one of the last checkpoint, which comes some time after a promotion.
-constexpr char const* kQuestion = R"(
+constexpr char const* kPrepare = R"(PREPARE pgkeel_look AS
 WITH r AS MATERIALIZED (SELECT pg_is_in_recovery() AS recovery)
 SELECT recovery,
   CASE WHEN recovery THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END,
@@ -167,11 +167,13 @@ cluster::Observation Watch::see(Server::State& state, Bound const& bound) {
     postmaster_ = postmaster;
     out.server = cluster::Server::starting;
     if (!connection_.is_open()) {
+        // Several looks a second: PostgreSQL reads and plans the question once.
         auto opened = Connection::open(local_conninfo(place, "pgkeel watch"), bound);
-        if (opened)
+        auto const prepared = opened ? opened->query(kPrepare, bound) : fail(opened.error());
+        if (prepared)
             connection_ = *std::move(opened);
         else
-            out = unanswered(state, std::move(out), opened.error().text);
+            out = unanswered(state, std::move(out), prepared.error().text);
     }
     if (connection_.is_open()) ask(state, bound, out);
     if (answered_) out.problem = crowd(bound);
@@ -267,7 +269,7 @@ std::string Watch::crowd(Bound const& bound) {
 }
 
 void Watch::ask(Server::State& state, Bound const& bound, cluster::Observation& out) {
-    auto const rows = connection_.query(kQuestion, bound);
+    auto const rows = connection_.query("EXECUTE pgkeel_look", bound);
     if (!rows || rows->size() != 1 || (*rows)[0].size() != conninfo + 1) {
         out = unanswered(state, std::move(out), rows ? "unexpected answer from PostgreSQL" : rows.error().text);
         connection_.close();

@@ -17,6 +17,16 @@ Head peek_head(std::string_view in, std::size_t body_max) {
     return head;
 }
 
+std::size_t peek_run(Head const& first, std::string_view in) {
+    std::size_t size = first.size;
+    while (size < in.size()) {
+        auto const next = peek_head(in.substr(size));
+        if (next.kind != Head::Kind::message || next.type != first.type) break;
+        size += next.size;
+    }
+    return size;
+}
+
 bool Reader::take(std::size_t count) {
     if (good_ && rest_.size() >= count) return true;
     good_ = false;

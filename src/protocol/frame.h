@@ -30,6 +30,9 @@ struct Head {
 };
 // Looks at the head of the message that begins at `in`. Its body need not be there yet.
 Head peek_head(std::string_view in, std::size_t body_max = kBodyMax);
+// How long all the messages of its type are that lie one behind the other from the one on that begins at `in`; the last
+// one need not be there as a whole.
+std::size_t peek_run(Head const& first, std::string_view in);
 
 // Takes texts and numbers off a body. After a read past the end everything is empty and good() is false.
 class Reader {

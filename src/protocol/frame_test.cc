@@ -30,6 +30,21 @@ TEST(Frame, AHeadIsReadAsSoonAsItIsThereAndNeverBeyondItsBound) {
     }
 }
 
+TEST(Frame, ARunEndsWhereAnotherTypeBegins) {
+    std::string in;
+    Message(in, 'd').bytes("one");
+    Message(in, 'd').bytes("");
+    auto const two = in.size();
+    auto const run = [](std::string_view bytes) { return peek_run(peek_head(bytes), bytes); };
+    EXPECT_EQ(run(std::string_view(in).substr(0, 6)), 8U);  // also where its only message is not whole
+    EXPECT_EQ(run(in), two);
+    EXPECT_EQ(run(in + "d\0"), two);
+    EXPECT_EQ(run(in + std::string("d\0\0\0\x09", 5)), two + 10);
+    EXPECT_EQ(run(in + std::string("d\0\0\0\1", 5)), two) << "what is no message is somebody else's to refuse";
+    Message(in, 'c').bytes("");
+    EXPECT_EQ(run(in), two);
+}
+
 TEST(Frame, AReaderNeverGoesBeyondItsBody) {
     Reader reader("a\0bc"sv);
     EXPECT_EQ(reader.text(), "a");

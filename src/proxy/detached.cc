@@ -25,7 +25,7 @@ void Detached::refuse(std::string& out, bool extended) {
     if (!told_) {
         protocol::write_report(out, 'E',
                                {"ERROR", "40001", "the transaction was lost with its server",
-                                "The primary changed. Nothing of this transaction is stored.", "Run it again."});
+                                "Nothing of this transaction is stored.", "Run it again."});
     } else {
         protocol::write_report(out, 'E',
                                {"ERROR",
@@ -42,7 +42,7 @@ void Detached::refuse(std::string& out, bool extended) {
 }
 
 bool Detached::take_query(std::string_view text, std::string& out, TextCache& texts) {
-    auto const& facts = texts.of(text);
+    auto const& facts = *texts.of(text);
     if (facts.verb == sql::Verb::rollback && facts.statements > 1) {
         aborted_ = false;
         return false;
@@ -64,10 +64,10 @@ void Detached::take_parse(std::string_view body, std::string& out, Context& cont
     protocol::Reader reader(body);
     std::string const name(reader.text());
     auto const rest = reader.rest();
-    if (!is_exit(context.texts.of(reader.text())) || (!name.empty() && context.names.contains(name)))
+    if (!is_exit(*context.texts.of(reader.text())) || (!name.empty() && context.names.contains(name)))
         return refuse(out, true);
     if (name.empty())
-        unnamed_ = context.texts.of(protocol::Reader(rest).text()).verb;
+        unnamed_ = context.texts.of(protocol::Reader(rest).text())->verb;
     else
         context.names[name] = context.prepared.intern(rest);
     protocol::write_bare(out, '1');
@@ -78,7 +78,7 @@ sql::Verb Detached::exit_of(std::string const& statement, Context& context) cons
     if (statement.empty()) return unnamed_;
     auto const known = context.names.find(statement);
     if (known == context.names.end()) return sql::Verb::unknown;
-    auto const& facts = context.texts.of(known->second->text());
+    auto const& facts = *context.texts.of(known->second->text());
     return is_exit(facts) ? facts.verb : sql::Verb::unknown;
 }
 

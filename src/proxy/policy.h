@@ -3,6 +3,7 @@
 
 #include <boost/describe.hpp>
 #include <cstddef>
+#include <vector>
 
 #include "base/time.h"
 
@@ -17,6 +18,7 @@ struct Policy {
     PoolMode mode = PoolMode::transaction;
     std::size_t clients_max = 1000;
     std::size_t pool_size = 20;         // servers per database, user and node
+    std::vector<std::size_t> lanes;     // the same of the pools of lane 1, 2...
     std::size_t reserve_pool = 0;       // and so many more when somebody has waited for `reserve_after`
     std::size_t database_max = 0;       // servers per database over all users; 0: no limit
     std::size_t connecting_max = 8;     // logins at servers at one time: a release after a failover is paced by it
@@ -31,6 +33,8 @@ struct Policy {
     Duration client_idle_max{0};      // 0: no limit, as the next two
     Duration transaction_idle_max{0};
     Duration query_max{0};
+
+    std::size_t pool_size_of(std::size_t lane) const { return lane == 0 ? pool_size : lanes.at(lane - 1); }
 };
 
 }  // namespace keel::proxy

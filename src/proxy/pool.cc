@@ -13,7 +13,9 @@ constexpr Duration kPauseMost = 500ms;
 
 std::uint64_t Pools::take(PoolKey const& key) {
     auto const at = pools_.find(key);
-    if (held(key) || at == pools_.end() || !at->second.queue.empty() || at->second.idle.empty()) return 0;
+    if (held(key) || is_paused(key.database) || at == pools_.end() || !at->second.queue.empty() ||
+        at->second.idle.empty())
+        return 0;
     auto const server = at->second.idle.back().server;
     at->second.idle.pop_back();
     return server;
@@ -109,7 +111,7 @@ void Pools::close_idle(std::string const& database) {
 
 bool Pools::may_open(PoolKey const& key, Pool const& pool, Instant now) const {
     if (opening_ >= policy_.connecting_max || now < pool.again || pool.opening >= pool.queue.size()) return false;
-    std::size_t most = policy_.pool_size;
+    std::size_t most = policy_.pool_size_of(key.lane);
     if (!pool.queue.empty() && now - pool.queue.front().since >= policy_.reserve_after) most += policy_.reserve_pool;
     if (pool.total >= most) return false;
     auto const database = per_database_.find(key.database);
@@ -138,26 +140,30 @@ void Pools::serve(PoolKey const& key, Pool& pool, Instant now, PoolActions& out)
         wake_at(pool.queue.front().since + policy_.reserve_after);
 }
 
+// What the first in the queue is told, whose time is up.
+Turn Pools::turn_of(PoolKey const& key, Pool const& pool) const {
+    auto const client = pool.queue.front().client;
+    auto const waited = to_ms(policy_.wait_max);
+    if (held(key))
+        return {client, "57P03", fmt::format("no primary for {} ms: {}", waited, held_),
+                "Try again; pgkeel status shows the cluster."};
+    if (is_paused(key.database))
+        return {client, "57P03",
+                fmt::format("database \"{}\" is paused by an operator; waited for {} ms", key.database, waited),
+                "Try again later; RESUME in the proxy's console ends it."};
+    if (!pool.trouble.empty() && pool.total == pool.opening)
+        return {client, "08006", fmt::format("no server connection for {} ms: {}", waited, pool.trouble), {}};
+    return {client, "53300",
+            fmt::format("query_wait_timeout: {} ms in the queue of database \"{}\", user \"{}\" ({} waiting, {} of "
+                        "{} connections in use)",
+                        waited, key.database, key.user, pool.queue.size(), pool.total - pool.opening - pool.idle.size(),
+                        policy_.pool_size_of(key.lane)),
+            "Raise pool_size, or shorten the transactions."};
+}
+
 void Pools::expire(PoolKey const& key, Pool& pool, Instant now, PoolActions& out) {
     while (!pool.queue.empty() && now - pool.queue.front().since >= policy_.wait_max) {
-        Turn turn{pool.queue.front().client, {}, {}, {}};
-        auto const waited = to_ms(policy_.wait_max);
-        if (held(key)) {
-            turn.code = "57P03";
-            turn.text = fmt::format("no primary for {} ms: {}", waited, held_);
-            turn.hint = "Try again; pgkeel status shows the cluster.";
-        } else if (!pool.trouble.empty() && pool.total == pool.opening) {
-            turn.code = "08006";
-            turn.text = fmt::format("no server connection for {} ms: {}", waited, pool.trouble);
-        } else {
-            turn.code = "53300";
-            turn.text = fmt::format(
-                "query_wait_timeout: {} ms in the queue of database \"{}\", user \"{}\" ({} waiting, {} of {} "
-                "connections in use)",
-                waited, key.database, key.user, pool.queue.size(), pool.total - pool.opening - pool.idle.size(),
-                policy_.pool_size);
-            turn.hint = "Raise pool_size, or shorten the transactions.";
-        }
+        auto turn = turn_of(key, pool);
         waiting_.erase(turn.client);
         pool.queue.pop_front();
         out.turn_away.push_back(std::move(turn));
@@ -186,14 +192,14 @@ void Pools::wake_at(Instant time) { next_time_ = std::min(next_time_, time); }
 
 PoolActions Pools::step(Instant now) {
     PoolActions out;
-    out.close = std::move(to_close_);
-    to_close_.clear();
     out.turn_away = std::move(refused_);
     refused_.clear();
     next_time_ = Instant::max();
     for (auto at = pools_.begin(); at != pools_.end();) {
         auto& [key, pool] = *at;
-        if (!held(key)) serve(key, pool, now, out);
+        bool const paused = is_paused(key.database);
+        if (paused) close_idle(pool);
+        if (!held(key) && !paused) serve(key, pool, now, out);
         expire(key, pool, now, out);
         sweep_idle(pool, now, out);
         if (pool.total == 0 && pool.queue.empty() && now >= pool.again)
@@ -201,7 +207,19 @@ PoolActions Pools::step(Instant now) {
         else
             ++at;
     }
+    out.close.insert(out.close.end(), to_close_.begin(), to_close_.end());
+    to_close_.clear();
     return out;
+}
+
+bool Pools::is_paused(std::string const& database) const {
+    return !paused_.empty() && (paused_.contains(database) || paused_.contains({}));
+}
+
+std::size_t Pools::servers(std::string const& database) const {
+    if (database.empty()) return servers_.size();
+    auto const known = per_database_.find(database);
+    return known == per_database_.end() ? 0 : known->second;
 }
 
 std::map<PoolKey, PoolCounts> Pools::counts(Instant now) const {

@@ -4,6 +4,7 @@
 
 #include <deque>
 #include <map>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -73,6 +74,14 @@ class Pools {
     void hold(std::string why) { held_ = std::move(why); }
     bool held() const { return !held_.empty(); }
     std::string const& hold_reason() const { return held_; }
+    // While paused nobody gets a server of this database (empty: of any), and what comes back is closed. False: it is
+    // so already, or was not.
+    bool pause(std::string const& database) { return paused_.insert(database).second; }
+    bool resume(std::string const& database) { return paused_.erase(database) > 0; }
+    std::set<std::string> const& paused() const { return paused_; }
+    bool is_paused(std::string const& database) const;
+    // Connections of any state, of one database or (empty) of all.
+    std::size_t servers(std::string const& database) const;
     // Closes what is idle in this database (or in all), as RECONNECT wants it.
     void close_idle(std::string const& database);
 
@@ -111,6 +120,7 @@ class Pools {
     void expire(PoolKey const& key, Pool& pool, Instant now, PoolActions& out);
     void sweep_idle(Pool& pool, Instant now, PoolActions& out);
     bool held(PoolKey const& key) const { return held() && key.node.value.empty(); }
+    Turn turn_of(PoolKey const& key, Pool const& pool) const;
     void close_idle(Pool& pool);
     bool may_open(PoolKey const& key, Pool const& pool, Instant now) const;
     void drop(std::uint64_t server);
@@ -126,6 +136,7 @@ class Pools {
     std::size_t opening_ = 0;
     std::uint64_t next_server_ = 0;
     std::string held_;
+    std::set<std::string> paused_;
     Instant next_time_ = Instant::max();
 };
 

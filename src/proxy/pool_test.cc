@@ -153,5 +153,41 @@ TEST_F(Pooling, ADatabasesLimitHoldsOverItsUsers) {
     EXPECT_EQ(step().open.size(), 1U);
 }
 
+TEST_F(Pooling, WhilePausedNobodyGetsAServerAndWhatComesBackIsClosed) {
+    PoolKey const elsewhere{"e", "u", {}};
+    pools.want(1, key, now);
+    pools.want(2, elsewhere, now);
+    auto const servers = open();
+    ASSERT_EQ(step().give.size(), 2U);
+    EXPECT_TRUE(pools.pause("d"));
+    EXPECT_FALSE(pools.pause("d")) << "it is so already";
+    pools.want(3, key, now);
+    auto const held = step();
+    EXPECT_TRUE(held.open.empty() && held.give.empty());
+    EXPECT_EQ(pools.servers("d"), 1U);
+    pools.ready(servers[0], now);
+    pools.ready(servers[1], now);
+    auto const after = step();
+    ASSERT_EQ(after.close.size(), 1U);
+    EXPECT_EQ(after.close[0].server, servers[0]);
+    EXPECT_TRUE(after.give.empty());
+    EXPECT_EQ(pools.servers("d"), 0U);
+    EXPECT_EQ(pools.servers(""), 1U) << "the other database goes on";
+    EXPECT_NE(pools.take(elsewhere), 0U);
+    EXPECT_TRUE(pools.resume("d"));
+    EXPECT_EQ(step().open.size(), 1U);
+}
+
+TEST_F(Pooling, WhoWaitsTooLongForAPausedDatabaseIsToldSo) {
+    EXPECT_TRUE(pools.pause(""));
+    pools.want(1, key, now);
+    (void)step();
+    now += 10s;
+    auto const turned = step().turn_away;
+    ASSERT_EQ(turned.size(), 1U);
+    EXPECT_EQ(turned[0].code, "57P03");
+    EXPECT_NE(turned[0].text.find("paused by an operator"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace keel::proxy

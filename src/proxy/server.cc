@@ -1,5 +1,6 @@
 #include "proxy/server.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "auth/md5.h"
@@ -27,7 +28,8 @@ void Server::begin() {
     std::vector<std::pair<std::string_view, std::string_view>> parameters{{"user", seed_.key.user},
                                                                           {"database", seed_.key.database}};
     // A server without the extension takes it for a setting of somebody's.
-    parameters.emplace_back("pgkeel.report", "on");
+    if (seed_.key.own == 0) parameters.emplace_back("pgkeel.report", "on");
+    for (auto const& [name, value] : seed_.startup) parameters.emplace_back(name, value);
     protocol::write_startup(out, parameters);
 }
 
@@ -72,8 +74,9 @@ void Server::login(std::string& in) {
                 break;
             case 'Z':
                 status = static_cast<char>(reader.u8());
-                if (phase_ == Phase::login) protocol::write_query(out, kProbe);
-                phase_ = phase_ == Phase::login ? Phase::probe : Phase::ready;
+                // Not every server of a client's own takes SQL.
+                phase_ = phase_ == Phase::login && seed_.key.own == 0 ? Phase::probe : Phase::ready;
+                if (phase_ == Phase::probe) protocol::write_query(out, kProbe);
                 break;
             case 'E':
                 refuse(std::string(body));
@@ -128,6 +131,10 @@ void Server::authenticate(std::string_view body) {
         if (auto const status_of = scram_->finish(reader.rest()); !status_of) fail_with(status_of.error());
         return;
     }
+    if (seed_.credentials.by_node && !seed_.credentials.scram && seed_.credentials.md5.empty())
+        return mark_broken("28000",
+                           "the server wants a password, and this login showed the proxy none: a superuser's "
+                           "GRANT pgkeel_proxied TO this role lets nodes log in for it");
     mark_broken("28000",
                 "the server wants a kind of login that a proxy cannot do for this user (scram-sha-256 and md5 it can)");
 }
@@ -135,6 +142,10 @@ void Server::authenticate(std::string_view body) {
 bool Server::owes() {
     while (!owed_.empty() && owed_.front().reply == Reply::copy_end) owed_.pop_front();
     return !owed_.empty();
+}
+
+bool Server::is_dropping() const {
+    return std::ranges::any_of(owed_, [](Owed const& one) { return one.drops != 0; });
 }
 
 void Server::begin_clean() {
@@ -169,6 +180,12 @@ std::optional<bool> Server::cleaned(std::string& in) {
     xid = 0;
     settings = pool_.empty();
     return done;
+}
+
+bool Server::is_standby() const {
+    if (seed_.key.node.value.empty()) return false;
+    auto const known = reported->find(std::string_view("in_hot_standby"));
+    return known != reported->end() && known->second == "on";
 }
 
 void Server::parameter(std::string_view name, std::string_view value) {

@@ -23,6 +23,9 @@ struct PoolKey {
     std::string database;
     std::string user;
     NodeId node;  // the one it leads to; empty: whoever is primary
+    // The number of the client whose own it is from its first packet to its end; 0: anybody's.
+    std::uint64_t own = 0;
+    std::size_t lane = 0;  // an endpoint that has pools of its own
     auto operator<=>(PoolKey const&) const = default;
 };
 
@@ -30,12 +33,12 @@ struct PoolKey {
 struct Credentials {
     std::optional<auth::ScramClient::Keys> scram;
     Secret md5;  // md5...
-    bool trust = false;
+    // The login showed no password: the server is to take the node's certificate for it.
+    bool by_node = false;
 };
 
 enum class Reply : std::uint8_t {
     parse,
-    parse_known,  // the server has it already: a Close of nothing stands in, whose answer becomes ParseComplete
     bind,
     describe_statement,  // ParameterDescription first, then as a portal
     describe_portal,     // RowDescription or NoData
@@ -48,18 +51,29 @@ enum class Reply : std::uint8_t {
     restore,   // our own query: settings
     learn,     // our own query: what the session has become
     fate,      // our own query: what became of a transaction
+    replay,    // our own query: how far a standby has replayed
+    shown,     // our own query: up to where a read can have seen
+    tell,      // our own query: keel.lsn, for a SHOW that comes behind it
     clean,     // our own query: DISCARD ALL
 };
 inline bool ends_in_ready(Reply reply) {
     return reply == Reply::query || reply == Reply::sync || reply == Reply::function || reply >= Reply::restore;
 }
 
+// Of Owed::drops: every statement.
+inline constexpr std::uint64_t kDropsAll = ~std::uint64_t{0};
+
 // An answer that the server owes.
 struct Owed {
     Reply reply = Reply::query;
-    bool hidden = false;   // not for the client
-    bool commits = false;  // of a COMMIT, or of what may be one
-    bool splits = false;   // it may hold more than one transaction
+    bool hidden = false;      // not for the client
+    bool commits = false;     // of a COMMIT, or of what may be one
+    bool rolls_back = false;  // of a ROLLBACK: what stands behind it is of another transaction
+    bool splits = false;      // it may hold more than one transaction
+    bool undoes = false;      // a Close that there is something to take back of
+    bool keeps = false;       // a Parse of what the server has: if it is skipped, it still has it
+    // The number of a statement that it drops by SQL, once the server has said so.
+    std::uint64_t drops = 0;
 };
 
 class Server {
@@ -72,6 +86,8 @@ class Server {
         Timeline timeline;  // of its reign; 0: not known
         Credentials credentials;
         std::string nonce;  // auth::scram_nonce
+        // Of a client's own: what its startup packet is to say.
+        std::vector<std::pair<std::string, std::string>> startup;
     };
     enum class Phase { login, probe, ready, broken };
 
@@ -92,19 +108,25 @@ class Server {
     Owed& next() { return owed_.front(); }
     void paid() { owed_.pop_front(); }
     std::deque<Owed>& owed() { return owed_; }
+    // Which statements there will be is not known before it has answered.
+    bool is_dropping() const;
     // Nothing is owed, no transaction is open, nothing is half sent: it may go to another client.
-    bool is_free() { return !owes() && !unsynced && !copying_in && pass == 0 && status == 'I'; }
+    bool is_free() { return !owes() && !unsynced && !skipping && !copying_in && pass == 0 && status == 'I'; }
 
     // Sends DISCARD ALL; cleaned() takes the answer: nothing yet, or whether the server is as new.
     void begin_clean();
     std::optional<bool> cleaned(std::string& in);
 
     void parameter(std::string_view name, std::string_view value);
+    // It can store nothing.
+    bool is_standby() const;
 
     std::uint64_t id() const { return seed_.id; }
     PoolKey const& key() const { return seed_.key; }
     Epoch epoch() const { return seed_.epoch; }
     Timeline timeline() const { return seed_.timeline; }
+    // Of a standby, which goes on to another timeline without its connections noticing.
+    void follow(Timeline timeline) { seed_.timeline = timeline; }
     NodeId const& node() const { return seed_.node; }
     std::uint32_t process() const { return process_; }
     std::string const& cancel_key() const { return cancel_key_; }

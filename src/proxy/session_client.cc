@@ -1,24 +1,33 @@
 // A session's messages on their way to the server.
 #include <algorithm>
 
+#include "proxy/outlook.h"
 #include "proxy/session.h"
 
 namespace keel::proxy {
 
 namespace {
 
-// What is kept to be sent again.
-constexpr std::size_t kFlightMax = 16 * 1024;
-
 std::string_view body_of(protocol::Head const& head, std::string_view rest) {
     return rest.substr(protocol::kHead, std::min(head.size, rest.size()) - protocol::kHead);
+}
+
+// How much of a message has to be there before anything is done with it.
+std::size_t begins_with(protocol::Head const& head) {
+    auto const whole = head.type == 'P' ? kParseMax : kWholeMax;
+    return head.size <= whole ? head.size : kWholeMax;
 }
 
 }  // namespace
 
 void Session::from_client(std::string_view bytes) {
-    in_ += bytes;
-    advance();
+    if (!in_.empty()) {
+        in_ += bytes;
+        return advance();
+    }
+    // Without a rest from before, what came is looked at where it lies.
+    auto const used = take_messages(bytes);
+    in_ = bytes.substr(used);
 }
 
 void Session::carry_on() { advance(); }
@@ -30,17 +39,26 @@ bool Session::is_full() const {
 }
 
 void Session::advance() {
+    in_.erase(0, take_messages(in_));
+    if (in_.empty() && in_.capacity() > kKeptMax) in_.shrink_to_fit();
+}
+
+// How much of what the client sent was taken.
+std::size_t Session::take_messages(std::string_view all) {
     std::size_t used = 0;
     while (need_ == Need::nothing && phase_ != Phase::closing) {
-        std::string_view const rest = std::string_view(in_).substr(used);
+        auto const rest = all.substr(used);
         std::size_t step = 0;
         if (phase_ == Phase::ready) {
             if (server_ != nullptr && server_->out.size() > shared_.policy->buffer_bytes) break;
-            if (rest.empty() || restoring_ || asking_fate_) break;
+            if (rest.empty() || restoring_ || asking_fate_ || checking_ || again_) break;
             bool const fresh = server_ != nullptr && server_->is_free();
             step = take_message(rest);
             if (step == 0) break;
             keep_flight(rest.substr(0, step), fresh);
+        } else if (phase_ == Phase::console && !rest.empty()) {
+            step = take_command(rest);
+            if (step == 0) break;
         } else if (phase_ == Phase::first) {
             bool const more = take_first(rest, step);
             used += step;
@@ -56,8 +74,7 @@ void Session::advance() {
         }
         used += step;
     }
-    in_.erase(0, used);
-    if (in_.empty() && in_.capacity() > 4096) in_ = {};
+    return used;
 }
 
 void Session::keep_flight(std::string_view bytes, bool fresh) {
@@ -104,20 +121,20 @@ std::size_t Session::take_message(std::string_view rest) {
         phase_ = Phase::closing;
         return head.size;
     }
-    if (detached_.active()) {
+    if (detached_ && detached_->active()) {
         auto const taken = take_detached(head, rest);
-        if (taken > 0 || detached_.active()) return taken;
+        if (taken > 0 || detached_->active()) return taken;
     }
     if (head.type == 'd' || head.type == 'c' || head.type == 'f') return take_copy(head, rest);
-    if (server_ == nullptr) {
-        // Nothing was begun: there is nothing to synchronise or to flush.
-        if (head.type == 'S') protocol::write_ready(out, 'I');
-        if (head.type == 'S' || head.type == 'H') return std::min(head.size, rest.size());
-        need_ = Need::server;
-        return 0;
-    }
+    if (server_ == nullptr) return ask_server(head, rest);
+    if (seed_.reads == Reads::split && must_wait()) return 0;
+    sent_ = true;
     if (server_->settings != settings_ && server_->is_free() && begin_restore()) return 0;
+    if (!server_->owes()) names_wait_ = false;
     if (server_->copying_in) return forward(head, rest);
+    // What ends a batch does not wait: the server answers when it comes.
+    bool const ends = head.type == 'S' || head.type == 'H';
+    if (!ends && (server_->is_dropping() || (names_wait_ && server_->owes()))) return 0;
     // After an error the server drops everything up to the next Sync, and so does the proxy.
     if (server_->skipping && head.type != 'S') {
         pass_ = head.size;
@@ -149,13 +166,24 @@ std::size_t Session::take_message(std::string_view rest) {
     }
 }
 
+// Without a server: nothing was begun, so there is nothing to synchronise or to flush.
+std::size_t Session::ask_server(protocol::Head const& head, std::string_view rest) {
+    if (head.type == 'S') protocol::write_ready(out, 'I');
+    if (head.type == 'S' || head.type == 'H') return std::min(head.size, rest.size());
+    // What cannot be begun yet must not hold one.
+    if (rest.size() < begins_with(head)) return 0;
+    if (choose_server(rest)) need_ = Need::server;
+    return 0;
+}
+
 std::size_t Session::take_detached(protocol::Head const& head, std::string_view rest) {
     if (!is_whole(head, rest)) {
         if (head.size <= kParseMax) return 0;
         protocol_violation("message too long in an aborted transaction");
         return 0;
     }
-    bool const taken = detached_.take(head.type, body_of(head, rest), out, {*shared_.texts, *shared_.prepared, names_});
+    bool const taken =
+        detached_->take(head.type, body_of(head, rest), out, {*shared_.texts, *shared_.prepared, names_});
     return taken ? head.size : 0;
 }
 
@@ -180,12 +208,16 @@ std::size_t Session::take_copy(protocol::Head const& head, std::string_view rest
             server_->copying_in = false;
         else
             server_->owe({Reply::copy_end, true});
+        return forward(head, rest);
     }
-    return forward(head, rest);
+    pass_ = protocol::peek_run(head, rest);
+    pass_drop_ = false;
+    return take_message(rest);
 }
 
 void Session::note(TextFacts const& facts) {
     if (facts.asks_session) ask_ = true;
+    if (facts.blind_commit) blind_ = shared_.newest_blind = true;
     if (facts.loads) server_->retire = true;
     if (facts.loads && pinned_.empty()) pinned_ = "LOAD";
     for (auto const& name : facts.custom) {
@@ -196,25 +228,48 @@ void Session::note(TextFacts const& facts) {
 std::size_t Session::take_query(protocol::Head const& head, std::string_view rest) {
     if (!is_whole(head, rest) && head.size <= kWholeMax) return 0;
     ++queries;
-    auto const& facts = head.size <= kWholeMax ? shared_.texts->of(protocol::Reader(body_of(head, rest)).text())
-                                               : shared_.texts->unread();
+    unnamed_ = {};  // as PostgreSQL does
+    auto const& facts = *(head.size <= kWholeMax ? shared_.texts->of(protocol::Reader(body_of(head, rest)).text())
+                                                 : shared_.texts->unread());
     if (!facts.deallocates.empty() && rewrite_deallocate(facts.deallocates)) return head.size;
     note(facts);
+    if (facts.shows_lsn) tell_lsn();
     server_->unnamed = 0;
-    server_->owe({Reply::query, false, facts.has_commit || facts.verb == sql::Verb::unknown, facts.splits});
+    server_->owe({.commits = facts.has_commit || facts.verb == sql::Verb::unknown,
+                  .rolls_back = facts.rolls_back,
+                  .splits = facts.splits,
+                  .drops = facts.drops_all ? kDropsAll : 0});
     return forward(head, rest);
+}
+
+// Of the client's statements of the protocol; 0: it drops none.
+std::uint64_t Session::number_dropped(TextFacts const& facts) const {
+    if (facts.drops_all) return kDropsAll;
+    auto const known = facts.deallocates.empty() ? names_.end() : names_.find(facts.deallocates);
+    return known == names_.end() ? 0 : known->second->number;
+}
+
+// SQL that does to this server what the client means. What it does not have cannot be prepared first, as that might
+// fail; an empty statement, which cannot, stands in.
+std::string Session::drop_by_sql(PreparedPtr const& statement) {
+    if (server_->prepared.use(statement->number)) return "DEALLOCATE " + statement->name;
+    constexpr std::string_view kStandIn = "keel_dropped";
+    protocol::Message(server_->out, 'C').u8('S').text(kStandIn);
+    server_->owe({Reply::close, true});
+    protocol::Message(server_->out, 'P').text(kStandIn).text("").u16(0);
+    server_->owe({Reply::parse, true});
+    undo_.push_back({.taken = true});
+    return "DEALLOCATE " + std::string(kStandIn);
 }
 
 // A client that drops a statement of the protocol by its own name for it, in SQL.
 bool Session::rewrite_deallocate(std::string const& name) {
     auto const known = names_.find(name);
     if (known == names_.end()) return false;
-    ensure(known->second);
-    protocol::write_query(server_->out, "DEALLOCATE " + known->second->name);
-    server_->owe({Reply::query});
-    server_->prepared.remove(known->second->number);
+    protocol::write_query(server_->out, drop_by_sql(known->second));
+    server_->owe({.drops = known->second->number});
+    dropping_ = name;
     server_->unnamed = 0;
-    names_.erase(known);
     return true;
 }
 

@@ -23,18 +23,43 @@ void Session::ensure(PreparedPtr const& statement) {
     server_->prepared.add(statement, shared_.policy->prepared_max, closed);
     for (auto const& old : closed) {
         protocol::Message(server_->out, 'C').u8('S').text(old->name);
-        server_->owe({Reply::close, true});
+        server_->owe({.reply = Reply::close, .hidden = true, .undoes = true});
+        undo_.push_back({.statement = old, .evicted = true});
     }
     protocol::Message(server_->out, 'P').text(statement->name).bytes(statement->body);
     server_->owe({Reply::parse, true});
     undo_.push_back({{}, statement, false});
 }
 
+// The client gives another unnamed statement.
+void Session::begin_unnamed() {
+    auto const number = ++shared_.unnamed_next;
+    undo_.push_back({.visible = true,
+                     .unnamed_before = std::exchange(unnamed_, {}),
+                     .server_unnamed = std::exchange(server_->unnamed, number),
+                     .unnamed = number});
+    unnamed_.number = number;
+}
+
+void Session::prepare_anew(PreparedPtr const& statement) {
+    protocol::Message(server_->out, 'C').u8('S').text(statement->name);
+    server_->owe({Reply::close, true});
+    protocol::Message(server_->out, 'P').text(statement->name).bytes(statement->body);
+    server_->owe({.reply = Reply::parse, .hidden = true, .keeps = true});
+    undo_.push_back({{}, statement, false});
+}
+
+void Session::drop_unnamed() {
+    protocol::Message(server_->out, 'C').u8('S').text("");
+    server_->owe({Reply::close, true});
+    server_->unnamed = 0;
+}
+
 void Session::ensure_unnamed() {
     if (server_->unnamed == unnamed_.number) return;
     protocol::Message(server_->out, 'P').text("").bytes(unnamed_.body);
     server_->owe({Reply::parse, true});
-    undo_.push_back({{}, nullptr, false});
+    undo_.push_back({.server_unnamed = server_->unnamed, .unnamed = unnamed_.number});
     server_->unnamed = unnamed_.number;
 }
 
@@ -50,15 +75,15 @@ std::size_t Session::take_parse(protocol::Head const& head, std::string_view res
     auto const statement_body = reader.rest();
     bool const whole = is_whole(head, rest);
     auto const& facts = whole && head.size <= kWholeMax ? shared_.texts->of(reader.text()) : shared_.texts->unread();
+    if (facts->shows_lsn) tell_lsn();
     server_->unsynced = true;
     if (name.empty()) {
-        unnamed_.number = ++shared_.unnamed_next;
+        if (whole && parse_deallocate(statement_body, facts)) return head.size;
+        begin_unnamed();
         unnamed_.kept = whole && head.size <= kWholeMax;
         unnamed_.body.assign(unnamed_.kept ? statement_body : std::string_view{});
         unnamed_.facts = facts;
-        server_->unnamed = unnamed_.number;
         server_->owe({Reply::parse});
-        undo_.push_back({{}, nullptr, true});
         return forward(head, rest);
     }
     if (!whole) {
@@ -71,29 +96,49 @@ std::size_t Session::take_parse(protocol::Head const& head, std::string_view res
         ensure(known->second);
         protocol::Message(server_->out, 'P').text(known->second->name).bytes(statement_body);
         server_->owe({Reply::parse});
-        undo_.push_back({{}, nullptr, true});
+        undo_.push_back({std::string(name), known->second, true, true});
         return head.size;
     }
     auto const statement = shared_.prepared->intern(statement_body);
     names_[std::string(name)] = statement;
-    if (server_->prepared.use(statement->number)) {
-        protocol::Message(server_->out, 'C').u8('S').text(kNobody);
-        server_->owe({Reply::parse_known});
-        undo_.push_back({std::string(name), nullptr, true});
-        return head.size;
-    }
-    ensure(statement);
+    // Others may have prepared it here before, for what was under its names then. The client is told what its own Parse
+    // gives now: an error, other types.
+    if (server_->prepared.use(statement->number))
+        prepare_anew(statement);
+    else
+        ensure(statement);
     server_->owed().back().hidden = false;
     undo_.back() = {std::string(name), statement, true};
     return head.size;
 }
 
+// A client that drops a statement of the protocol by its own name for it, in SQL by the extended protocol.
+bool Session::parse_deallocate(std::string_view body, FactsPtr const& facts) {
+    auto const known = facts->deallocates.empty() ? names_.end() : names_.find(facts->deallocates);
+    if (known == names_.end()) return false;
+    auto const sql = drop_by_sql(known->second);
+    protocol::Message(server_->out, 'P').text("").text(sql).u16(0);
+    begin_unnamed();
+    unnamed_.kept = true;
+    unnamed_.body = body;
+    unnamed_.facts = facts;
+    server_->owe({Reply::parse});
+    return true;
+}
+
+TextFacts const& Session::facts_of(FactsPtr const& facts) {
+    static TextFacts const none;
+    return facts ? *facts : none;
+}
+
 // What the server calls the statement that the client calls `name`.
 std::string Session::server_name(std::string_view name) {
     if (name.empty()) {
-        if (unnamed_.number == 0) return std::string(kNobody);
-        if (server_->unnamed != unnamed_.number && !unnamed_.kept) return std::string(kNobody);
-        ensure_unnamed();
+        // Of another client's there must be nothing left: the server says that there is none.
+        if (unnamed_.number == 0 || (server_->unnamed != unnamed_.number && !unnamed_.kept))
+            drop_unnamed();
+        else
+            ensure_unnamed();
         return {};
     }
     auto const known = names_.find(std::string(name));
@@ -113,13 +158,15 @@ std::size_t Session::take_bind(protocol::Head const& head, std::string_view rest
     }
     ++queries;
     auto const known = name.empty() ? names_.end() : names_.find(std::string(name));
-    TextFacts const& facts = name.empty()            ? unnamed_.facts
-                             : known == names_.end() ? shared_.texts->unread()
-                                                     : shared_.texts->of(known->second->text());
+    auto const& shared = name.empty()            ? unnamed_.facts
+                         : known == names_.end() ? shared_.texts->unread()
+                                                 : shared_.texts->of(known->second->text());
+    auto const& facts = facts_of(shared);
     if (known != names_.end() || name.empty()) note(facts);
+    if (facts.shows_lsn) tell_lsn();
     if (portal.empty())
-        portal_ = facts;
-    else if (facts.has_commit || facts.splits)
+        portal_ = shared;
+    else if (facts.has_commit || facts.rolls_back || facts.splits)
         named_portal_commits_ = true;
     auto const wanted = server_name(name);
     server_->unsynced = true;
@@ -162,15 +209,18 @@ std::size_t Session::take_named(protocol::Head const& head, std::string_view res
         protocol::Message(server_->out, 'D').u8('S').text(wanted);
         return head.size;
     }
-    server_->owe({Reply::close});
+    server_->owe({.reply = Reply::close, .undoes = true});
     // A statement stays on its server: others may have the same one. Closing what is not there is no error.
     std::string_view const wanted = name.empty() ? name : kNobody;
+    Undo undo{.name = std::string(name), .visible = true, .server_unnamed = server_->unnamed};
     if (name.empty()) {
-        unnamed_ = {};
+        undo.unnamed_before = std::exchange(unnamed_, {});
         server_->unnamed = 0;
-    } else {
-        names_.erase(std::string(name));
+    } else if (auto const known = names_.find(undo.name); known != names_.end()) {
+        undo.before = std::move(known->second);
+        names_.erase(known);
     }
+    undo_.push_back(std::move(undo));
     protocol::Message(server_->out, 'C').u8('S').text(wanted);
     return head.size;
 }
@@ -182,20 +232,28 @@ std::size_t Session::take_execute(protocol::Head const& head, std::string_view r
     }
     Owed owed{Reply::execute};
     if (protocol::Reader(body_of(head, rest)).text().empty()) {
-        owed.commits = portal_.has_commit || portal_.verb == sql::Verb::unknown;
-        owed.splits = portal_.splits;
+        auto const& facts = facts_of(portal_);
+        owed.commits = facts.has_commit || facts.verb == sql::Verb::unknown;
+        owed.rolls_back = facts.rolls_back;
+        owed.splits = facts.splits;
+        owed.drops = number_dropped(facts);
+        dropping_ = facts.deallocates;
     } else {
         // Which portal it is, is not remembered.
         owed.commits = owed.splits = named_portal_commits_;
     }
     server_->unsynced = true;
     server_->owe(owed);
-    return forward(head, rest);
+    auto const taken = forward(head, rest);
+    // What comes behind it waits for the answer, and that would wait for the end of the batch.
+    if (owed.drops != 0) protocol::write_bare(server_->out, 'H');
+    return taken;
 }
 
 std::size_t Session::take_sync(protocol::Head const& head, std::string_view rest) {
     server_->unsynced = false;
     server_->skipping = false;
+    names_wait_ = std::ranges::any_of(undo_, [](Undo const& one) { return one.visible && !one.name.empty(); });
     server_->owe({Reply::sync});
     return forward(head, rest);
 }

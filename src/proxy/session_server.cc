@@ -10,28 +10,24 @@ namespace {
 constexpr std::size_t kReportHead = 512;
 constexpr std::size_t kSmallMax = 64 * 1024;
 
+// Of our own queries those whose rows say something.
+bool tells_us(Reply reply) {
+    return reply == Reply::learn || reply == Reply::fate || reply == Reply::replay || reply == Reply::shown;
+}
+
 bool is_loss(std::string_view code) { return code == "57P01" || code == "57P02" || code == "57P03"; }
-
-// As the name of a WAL file begins.
-std::string hex_of(Timeline timeline) {
-    std::string out(8, '0');
-    auto rest = timeline.value;
-    for (std::size_t at = out.size(); at-- > 0; rest >>= 4U) out[at] = "0123456789ABCDEF"[rest & 15U];
-    return out;
-}
-
-// The message makes a commit of this very question, which waits for the standbys: so what it finds committed is where
-// every commit has to be before a client is told of it, even when the server that the client lost did not wait.
-std::string fate_question(std::uint64_t xid) {
-    return "SELECT pg_catalog.pg_xact_status('" + std::to_string(xid) +
-           "'::pg_catalog.xid8), pg_catalog.substr(pg_catalog.pg_walfile_name("
-           "pg_catalog.pg_current_wal_insert_lsn()), 1, 8), "
-           "pg_catalog.set_config('synchronous_commit', 'on', true), "
-           "pg_catalog.pg_logical_emit_message(true, 'pgkeel', '')";
-}
 }  // namespace
 
 void Session::from_server(std::string_view bytes) {
+    trial_mark_ = out.size();
+    hear(bytes);
+    if (trial_ || again_) end_trial();
+    trial_mark_ = kNoMark;
+    // What had to wait behind an answer (a batch after an error) may go on.
+    if (server_ != nullptr && need_ == Need::nothing && !in_.empty()) advance();
+}
+
+void Session::hear(std::string_view bytes) {
     if (!server_in_.empty()) server_in_ += bytes;
     // Without a rest from before, what came is looked at where it lies.
     std::string_view const all = server_in_.empty() ? bytes : std::string_view(server_in_);
@@ -54,7 +50,7 @@ void Session::from_server(std::string_view bytes) {
         if (head.kind == protocol::Head::Kind::need_more) break;
         auto const before = out.size();
         auto const step = take_answer(head, rest);
-        if (out.size() != before) flight_kept_ = false;
+        if (!trial_ && out.size() != before) flight_kept_ = false;
         if (step == 0) break;
         used += step;
     }
@@ -66,9 +62,7 @@ void Session::from_server(std::string_view bytes) {
         server_in_ = all.substr(used);
     else
         server_in_.erase(0, used);
-    if (server_in_.empty() && server_in_.capacity() > 4096) server_in_ = {};
-    // What had to wait behind an answer (a batch after an error) may go on.
-    if (need_ == Need::nothing && !in_.empty()) advance();
+    if (server_in_.empty() && server_in_.capacity() > kKeptMax) server_in_.shrink_to_fit();
 }
 
 // True when the server may say this now; else it is out of step, and not to be used any more.
@@ -98,22 +92,17 @@ std::size_t Session::take_answer(protocol::Head const& head, std::string_view re
     auto const body = [&] { return rest.substr(protocol::kHead, head.size - protocol::kHead); };
     switch (head.type) {
         case 'D':
-            if ((reply != Reply::learn && reply != Reply::fate) || !owes) return pass(hidden);
+            if (!owes || !tells_us(reply))
+                return pass_answer({head.kind, head.type, protocol::peek_run(head, rest)}, rest, hidden);
             if (!whole) return 0;
-            if (reply == Reply::learn)
-                take_row(body());
-            else
-                fate_ = body();
+            take_own_row(reply, body());
             return head.size;
         case '1':
         case '3':
-            if (!in_order(owes && (head.type == '1' ? reply == Reply::parse
-                                                    : reply == Reply::close || reply == Reply::parse_known)))
-                return 0;
-            if (reply != Reply::close) undo_parse(false);
+            if (!in_order(owes && reply == (head.type == '1' ? Reply::parse : Reply::close))) return 0;
+            if (reply == Reply::parse || server_->next().undoes) (void)take_undo();
             server_->paid();
-            if (reply == Reply::parse_known) protocol::write_bare(out, '1');
-            return pass(hidden || reply == Reply::parse_known);
+            return pass(hidden);
         case '2':
             if (!in_order(owes && reply == Reply::bind)) return 0;
             server_->paid();
@@ -130,8 +119,8 @@ std::size_t Session::take_answer(protocol::Head const& head, std::string_view re
         case 'I':
         case 'C':
             if (!whole && head.size <= kSmallMax) return 0;
-            if (head.type == 'C' && whole) take_complete(body());
             server_->copying_in = false;
+            if (head.type == 'C' && whole) take_complete(body());
             if (owes && reply == Reply::execute) {
                 if (server_->next().commits) server_->committed = true;
                 server_->paid();
@@ -141,6 +130,11 @@ std::size_t Session::take_answer(protocol::Head const& head, std::string_view re
         case 'W':
             begin_copy();
             return pass(hidden);
+        case 'A':
+            // It answers nothing: it may come in the middle of our own queries, and is the client's all the same.
+            return pass(false);
+        case 'd':
+            return pass_answer({head.kind, head.type, protocol::peek_run(head, rest)}, rest, hidden);
         case 'E':
             if (!whole && rest.size() < kReportHead) return 0;
             return take_error(head, rest);
@@ -158,26 +152,58 @@ std::size_t Session::take_answer(protocol::Head const& head, std::string_view re
     }
 }
 
-void Session::undo_parse(bool failed) {
-    if (undo_.empty()) return;
-    auto const one = std::move(undo_.front());
-    undo_.pop_front();
-    if (!failed) return;
-    if (one.statement) server_->prepared.remove(one.statement->number);
-    if (one.visible && !one.name.empty()) names_.erase(one.name);
-    if (!one.statement && one.name.empty()) {
-        server_->unnamed = 0;
-        if (one.visible) unnamed_ = {};
+void Session::take_own_row(Reply reply, std::string_view body) {
+    switch (reply) {
+        case Reply::learn:
+            return take_row(body);
+        case Reply::replay:
+            return take_replay(body);
+        case Reply::shown:
+            return take_shown(body);
+        default:
+            lost_->fate = body;
     }
 }
 
-// The tags of the two commands that drop every prepared statement of a session.
+Session::Undo Session::take_undo() {
+    if (undo_.empty()) return {.taken = true};
+    auto one = std::move(undo_.front());
+    undo_.pop_front();
+    return one;
+}
+
+// `refused`, else skipped. `kept`: what the server had before of this statement it still has.
+void Session::take_back(Undo& one, bool refused, bool kept) {
+    if (one.taken) return;
+    if (one.evicted) return server_->prepared.put_back(std::move(one.statement));
+    if (one.statement && !kept) server_->prepared.remove(one.statement->number);
+    if (!one.name.empty()) {
+        if (!one.visible) return;
+        if (one.before)
+            names_[one.name] = std::move(one.before);
+        else
+            names_.erase(one.name);
+    } else if (!one.statement) {
+        // Whatever becomes of it, Parse of the unnamed statement drops the one before.
+        // What a batch behind this one gave is not touched.
+        if (server_->unnamed == one.unnamed) server_->unnamed = refused ? 0 : one.server_unnamed;
+        if (one.visible && unnamed_.number == one.unnamed)
+            unnamed_ = refused ? Unnamed{} : std::move(one.unnamed_before);
+    }
+}
+
+// The tags of the commands that drop prepared statements of a session.
 void Session::take_complete(std::string_view body) {
-    if (body != std::string_view("DISCARD ALL\0", 12) && body != std::string_view("DEALLOCATE ALL\0", 15)) return;
-    server_->prepared.clear();
-    server_->unnamed = 0;
-    names_.clear();
-    unnamed_ = {};
+    if (body == std::string_view("DISCARD ALL\0", 12) || body == std::string_view("DEALLOCATE ALL\0", 15)) {
+        // Not the unnamed one.
+        server_->prepared.clear();
+        names_.clear();
+    } else if (body == std::string_view("DEALLOCATE\0", 11) && server_->owes()) {
+        auto const number = std::exchange(server_->next().drops, 0);
+        if (number == 0 || number == kDropsAll) return;
+        server_->prepared.remove(number);
+        names_.erase(dropping_);
+    }
 }
 
 void Session::take_parameter(std::string_view body) {
@@ -185,10 +211,13 @@ void Session::take_parameter(std::string_view body) {
     auto const name = reader.text();
     auto const value = reader.text();
     server_->parameter(name, value);
+    if (name == "pgkeel.commit_lsn") note_commit(value);
     bool const hidden = phase_ == Phase::welcome || (server_->owes() && server_->next().hidden);
     if (hidden || name.starts_with("pgkeel.")) return;
+    if (name == "in_hot_standby" && seed_.reads == Reads::split) return;
     protocol::write_parameter(out, name, value);
     reported_ = server_->reported;
+    also_told_ = nullptr;
 }
 
 // The server asks for COPY data. Whatever it was sent behind that request it takes for a part of the data: a Sync is
@@ -203,24 +232,40 @@ void Session::begin_copy() {
             server_->copying_in = false;
             break;
         }
-        if (extended && at->reply == Reply::sync)
+        if (extended && at->reply == Reply::sync) {
             at = owed.erase(at);
-        else
+            server_->unsynced = true;
+        } else {
             ++at;
+        }
     }
 }
 
 // Up to the next Sync the server answers nothing any more.
 void Session::skip_batch() {
     auto& owed = server_->owed();
-    while (!owed.empty() && owed.front().reply != Reply::sync) {
+    std::vector<std::pair<Undo, bool>> undone;
+    bool const refused = !owed.empty() && owed.front().reply == Reply::parse;
+    for (bool first = true; !owed.empty() && owed.front().reply != Reply::sync; first = false) {
         auto const one = owed.front();
-        if (one.reply == Reply::parse || one.reply == Reply::parse_known) undo_parse(true);
-        // It was to make room, and did not.
-        if (one.reply == Reply::close && one.hidden) server_->retire = true;
+        if (one.reply == Reply::parse || one.undoes) undone.emplace_back(take_undo(), one.keeps && !first);
         owed.pop_front();
     }
     server_->skipping = owed.empty();
+    for (auto at = undone.rbegin(); at != undone.rend(); ++at)
+        take_back(at->first, refused && at + 1 == undone.rend(), at->second);
+}
+
+// Of a statement the server says the name that it has there; the client is told its own.
+std::size_t Session::tell_in_own_words(std::string_view body, std::size_t at, std::string_view taken) {
+    std::string told(body);
+    auto const end = told.find('"', at + 1);
+    auto const name = told.substr(at + 1, end == std::string::npos ? end : end - at - 1);
+    auto const known = std::ranges::find_if(names_, [&](auto const& one) { return one.second->name == name; });
+    auto const own = !taken.empty() || known == names_.end() ? taken : std::string_view(known->first);
+    if (!own.empty()) told.replace(at + 1, name.size(), own);
+    protocol::Message(out, 'E').bytes(told);
+    return protocol::kHead + body.size();
 }
 
 std::size_t Session::take_error(protocol::Head const& head, std::string_view rest) {
@@ -231,7 +276,8 @@ std::size_t Session::take_error(protocol::Head const& head, std::string_view res
     Reply const reply = owes ? server_->next().reply : Reply::sync;
     if (fatal) {
         server_->mark_broken(report.code, report.message);
-        if (is_loss(report.code) || (owes && server_->next().hidden)) {
+        bool const ended = is_loss(report.code) || (server_->is_standby() && report.code == "40001");
+        if (ended || trial_ || again_ || (owes && server_->next().hidden)) {
             lost(true);
             return 0;
         }
@@ -241,15 +287,20 @@ std::size_t Session::take_error(protocol::Head const& head, std::string_view res
     }
     server_->copying_in = false;
     bool const ours = owes && reply >= Reply::restore;
+    bool const again = !ours && begins_again(report.code);
+    auto const taken = owes && reply == Reply::parse && !undo_.empty() && undo_.front().taken ? undo_.front().name : "";
     if (ours) {
-        if (reply == Reply::restore) restore_error_ = report.message;
-        if (reply == Reply::restore) restore_code_ = report.code;
-        if (reply == Reply::learn) learn_failed_ = true;
+        if (reply == Reply::restore)
+            restore_refused_.reset(new Refused{std::string(report.code), std::string(report.message)});
+        if (reply == Reply::learn) learning_->failed = true;
     } else if (owes && !ends_in_ready(reply)) {
         // Also that of a statement which was prepared for the client is the client's.
         skip_batch();
     }
-    return pass_answer(head, rest, ours);
+    if (!ours && !again) shared_.figures.totals.errors_of_servers.add(report.code);
+    auto const named = ours || again || rest.size() < head.size ? std::string_view::npos : body.find("\"keel_");
+    if (named != std::string_view::npos) return tell_in_own_words(body, named, taken);
+    return pass_answer(head, rest, ours || again);
 }
 
 void Session::take_row(std::string_view body) {
@@ -259,13 +310,14 @@ void Session::take_row(std::string_view body) {
     auto const length = reader.u32();
     auto const value = length == 0xffffffffU ? std::string_view{} : reader.bytes(length);
     if (!reader.good()) {
-        learn_failed_ = true;
+        learning_->failed = true;
         return;
     }
+    auto& pins = learning_->pins;
     if (!name.empty())
-        learning_[std::string(name)] = value;
+        learning_->settings[std::string(name)] = value;
     else
-        learning_pins_.append(learning_pins_.empty() ? "" : ", ").append(value);
+        pins.append(pins.empty() ? "" : ", ").append(value);
 }
 
 void Session::take_ready(char status) {
@@ -276,21 +328,25 @@ void Session::take_ready(char status) {
     if (status == 'I') server_->xid = 0;
     if (owed.reply == Reply::restore) {
         restoring_ = false;
-        if (!restore_error_.empty()) {
+        if (auto const refused = std::move(restore_refused_)) {
             server_->retire = true;
-            auto const text = std::exchange(restore_error_, {});
-            return refuse(restore_code_, text);
+            // A standby that lags may not know the role yet.
+            if (on_standby_) return run_again();
+            return refuse(refused->code, refused->text);
         }
         tell_reported();
     } else if (owed.reply == Reply::learn) {
         learnt();
     } else if (owed.reply == Reply::fate) {
         return fate_told();
+    } else if (owed.reply == Reply::replay) {
+        return replay_told();
     } else if (!owed.hidden) {
         // In place of ReadyForQuery: behind it nobody reads the error before the next query.
-        if (status != 'I' && shared_.policy->mode == PoolMode::statement)
+        if (status != 'I' && shared_.policy->mode == PoolMode::statement && !is_replication())
             return refuse("08P01", "transaction blocks not allowed in statement pooling mode");
         protocol::write_ready(out, status);
+        showed_ = true;
         if (status == 'I') ++transactions;
     }
     settle();
@@ -299,90 +355,26 @@ void Session::take_ready(char status) {
 // Everything was answered: what is left to do before the server may go.
 void Session::settle() {
     if (!server_->is_free()) return;
+    if (again_) return run_again();
     if (phase_ == Phase::welcome) return finish_login();
-    if (!ask_) return;
-    ask_ = false;
-    learn_failed_ = false;
-    learning_.clear();
-    learning_pins_.clear();
+    if (!std::exchange(ask_, false) || is_replication()) return ask_shown();
+    learning_ = std::make_unique<Learning>();
     protocol::write_query(server_->out, question(custom_, user_));
     server_->owe({Reply::learn, true});
     server_->unnamed = 0;
 }
 
-void Session::learnt() {
-    if (learn_failed_) {
-        // It keeps this server: what it has become is not known, and must not become another client's.
-        pinned_ = "settings could not be read";
-        server_->retire = true;
-        return;
-    }
-    settings_ = shared_.settings->intern(std::move(learning_));
-    server_->settings = settings_;
-    learning_.clear();
-    if (pinned_ != "LOAD") pinned_ = std::move(learning_pins_);
-    learning_pins_.clear();
-}
-
-// Tells the client what differs on this server from what it was told last.
-void Session::tell_reported() {
-    if (phase_ == Phase::welcome || reported_ == server_->reported) return;
-    for (auto const& [name, value] : *server_->reported) {
-        auto const known = reported_->find(name);
-        if (known == reported_->end() || known->second != value) protocol::write_parameter(out, name, value);
-    }
-    reported_ = server_->reported;
-}
-
-// Status and timeline, as text.
-void Session::fate_told() {
-    asking_fate_ = false;
-    protocol::Reader reader(fate_);
-    auto const columns = reader.u16();
-    auto const column = [&] {
-        auto const length = reader.u32();
-        return length != 0xffffffffU ? reader.bytes(length) : std::string_view{};
-    };
-    auto const text = columns >= 2 ? column() : std::string_view{};
-    auto const timeline = columns >= 2 ? column() : std::string_view{};
-    // In progress: it waits for standbys, perhaps. On another timeline: the server has been promoted since it was
-    // judged whom to ask, and may have given the xid again.
-    if (text == "in progress" || timeline != hex_of(server_->timeline())) {
-        need_ = Need::fate;
-        return;
-    }
-    fate_known(text == "committed" ? Fate::committed : text == "aborted" ? Fate::not_committed : Fate::unknown);
-}
-
-// Has the server take this session's settings, if it has others. Until it has, nothing else is sent: under other
-// settings (a role, a search path) it would not be what the client means.
-bool Session::begin_restore() {
-    if (server_->settings == settings_) return false;
-    auto const sql = difference(*server_->settings, *settings_);
-    server_->settings = settings_;
-    if (sql.empty()) return false;
-    protocol::write_query(server_->out, sql);
-    server_->owe({Reply::restore, true});
-    server_->unnamed = 0;
-    restoring_ = true;
-    return true;
-}
-
 void Session::attach(Server& server) {
     server_ = &server;
-    if (need_ == Need::fate) {
-        asking_fate_ = true;
-        fate_.clear();
-        need_ = Need::nothing;
-        protocol::write_query(server.out, fate_question(lost_xid_));
-        server.owe({Reply::fate, true});
-        server.unnamed = 0;
-        return;
-    }
+    if (need_ == Need::fate) return ask_fate(server);
     need_ = Need::nothing;
+    begin_trial();
+    // Its startup packet had them.
+    if (is_replication()) server.settings = settings_;
     begin_restore();
     if (!server.owes()) {
         tell_reported();
+        trial_reported_ = reported_;
         settle();
     }
     advance();

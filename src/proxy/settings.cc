@@ -95,7 +95,8 @@ std::string difference(SettingsMap const& from, SettingsMap const& to) {
 std::string question(std::vector<std::string> const& custom, std::string_view user) {
     std::string out =
         "SELECT pg_catalog.lower(name), setting FROM pg_catalog.pg_settings WHERE source = 'session'"
-        " AND name NOT LIKE 'transaction\\_%'"
+        // Of the transaction that asks; transaction_timeout is one of the session.
+        " AND name NOT IN ('transaction_isolation', 'transaction_read_only', 'transaction_deferrable')"
         " UNION ALL SELECT 'role', pg_catalog.current_setting('role')"
         " WHERE pg_catalog.current_setting('role') <> 'none'"
         " UNION ALL SELECT 'session_authorization', session_user::pg_catalog.text WHERE session_user <> " +

@@ -40,6 +40,12 @@ void PreparedOnServer::add(PreparedPtr statement, std::size_t most, std::vector<
     index_[number] = order_.insert(order_.end(), std::move(statement));
 }
 
+void PreparedOnServer::put_back(PreparedPtr statement) {
+    if (index_.contains(statement->number)) return;
+    auto const number = statement->number;
+    index_[number] = order_.insert(order_.begin(), std::move(statement));
+}
+
 void PreparedOnServer::remove(std::uint64_t number) {
     auto const found = index_.find(number);
     if (found == index_.end()) return;

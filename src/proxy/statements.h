@@ -42,6 +42,8 @@ class PreparedOnServer {
     bool use(std::uint64_t number);
     // Adds it; what has to be closed for it, if anything.
     void add(PreparedPtr statement, std::size_t most, std::vector<PreparedPtr>& closed);
+    // One that was to be closed, and is still there.
+    void put_back(PreparedPtr statement);
     void remove(std::uint64_t number);
     void clear();
     std::size_t size() const { return index_.size(); }

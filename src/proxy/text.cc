@@ -46,6 +46,30 @@ bool may_split(sql::Statement const& one) {
     }
 }
 
+bool is_read(Verb verb) {
+    switch (verb) {
+        case Verb::select:
+        case Verb::values:
+        case Verb::table:
+        case Verb::show:
+        case Verb::explain:
+        case Verb::copy_to:
+            return true;
+        default:
+            return false;
+    }
+}
+
+// What the split needs to know of a text that is one statement.
+void look_for_reads(sql::Statement const& one, TextFacts& out) {
+    auto const& modes = one.transaction;
+    out.reads = is_read(one.verb) && !out.asks_session && one.settings.empty();
+    out.shows_lsn = one.verb == Verb::show && one.name == "keel.lsn";
+    // No standby can do SERIALIZABLE.
+    out.begins_read_only = one.verb == Verb::begin && modes.read_only.value_or(false) && !modes.snapshot &&
+                           modes.isolation != sql::Isolation::serializable;
+}
+
 }  // namespace
 
 TextFacts look_at(std::string_view text) {
@@ -55,12 +79,15 @@ TextFacts look_at(std::string_view text) {
     out.asks_session = out.splits = !pieces.certain;
     bool first = true;
     for (auto const piece : pieces.statements) {
-        auto const one = sql::classify(piece);
+        auto const one = sql::classify(piece, {}, sql::Look::session);
         if (first) out.verb = one.verb;
+        if (first) out.hint = one.hint;
+        if (one.verb == Verb::commit_prepared) out.blind_commit = true;
         if (first) out.chain = one.transaction.chain;
         first = false;
         if (one.verb == Verb::commit || one.verb == Verb::prepare_transaction || one.verb == Verb::commit_prepared)
             out.has_commit = true;
+        if (one.verb == Verb::rollback) out.rolls_back = true;
         if (may_split(one)) out.splits = true;
         // SET LOCAL alone leaves nothing behind.
         bool const local_only = one.verb == Verb::set && !one.settings.empty() && !one.pins.any() && [&] {
@@ -71,22 +98,28 @@ TextFacts look_at(std::string_view text) {
         }();
         if (!local_only && may_change_session(one)) out.asks_session = true;
         if (one.pins.load) out.loads = true;
+        if (one.all && (one.verb == Verb::deallocate || one.verb == Verb::discard)) out.drops_all = true;
         for (auto const& setting : one.settings) {
             if (setting.name.find('.') != std::string::npos) out.custom.push_back(setting.name);
         }
         if (pieces.statements.size() == 1 && one.verb == Verb::deallocate && !one.all) out.deallocates = one.name;
+        if (pieces.statements.size() == 1 && pieces.certain) look_for_reads(one, out);
     }
+    // What stands behind a ROLLBACK commits by itself.
+    if (out.rolls_back && out.statements > 1) out.has_commit = true;
     if (out.has_commit && out.statements > 1) out.splits = true;
     if (out.statements == 0) out.verb = Verb::empty;
     return out;
 }
 
-TextFacts const& TextCache::of(std::string_view text) {
+FactsPtr const& TextCache::of(std::string_view text) {
     auto const key = sql::hash_text(key_, text);
     if (auto const found = known_.find(key); found != known_.end()) return found->second;
     // Starting over is cheaper than an order of use, and bounds the memory as well.
     if (known_.size() >= kMost) known_.clear();
-    return known_.emplace(key, look_at(text)).first->second;
+    auto facts = std::make_shared<TextFacts>(look_at(text));
+    facts->key = key;
+    return known_.emplace(key, std::move(facts)).first->second;
 }
 
 }  // namespace keel::proxy

@@ -36,7 +36,9 @@ Backend::Backend(Relay::State& of, Wire given, Server::Seed seed)
 
 void Backend::on_ready(runtime::Poller::Ready ready) { state.on_backend(*this, ready); }
 
-void Relay::State::fail_open(std::uint64_t id, proxy::Pools::Failure failure) {
+void Relay::State::fail_open(std::uint64_t id, proxy::PoolKey const& key, proxy::Pools::Failure failure) {
+    avoid(key);
+    ++shared.figures.totals.servers_failed;
     pools.failed(id, failure, now);
     pools_changed = true;
 }
@@ -46,11 +48,17 @@ void Relay::State::open(proxy::Open const& wanted) {
     auto const* where = node(target);
     auto const known = credentials.find(wanted.key.user);
     if (where == nullptr || known == credentials.end())
-        return fail_open(wanted.server, {false, "08006", "the server is not known"});
+        return fail_open(wanted.server, wanted.key, {false, "08006", "the server is not known"});
     auto const [host, port] = split_address(where->postgres);
     auto wire = Wire::dial(host, port);
-    if (!wire) return fail_open(wanted.server, {false, "08006", wire.error().text});
+    if (!wire) return fail_open(wanted.server, wanted.key, {false, "08006", wire.error().text});
     Server::Seed seed;
+    if (wanted.key.own != 0) {
+        auto const owner = clients.find(wanted.key.own);
+        if (owner == clients.end())
+            return fail_open(wanted.server, wanted.key, {false, "08006", "its client has gone"});
+        seed.startup = owner->second->session.startup_of_own();
+    }
     seed.id = wanted.server;
     seed.key = wanted.key;
     seed.epoch = routes.epoch;
@@ -65,10 +73,10 @@ void Relay::State::open(proxy::Open const& wanted) {
     seed.nonce = auth::scram_nonce(nonce.substr(0, auth::kNonceBytes));
     auto const backend = std::make_shared<Backend>(*this, std::move(*wire), std::move(seed));
     backend->name = where->name;
-    // What does not leave this host needs no cover.
-    backend->use_tls = target != routes.self;
+    // What does not leave this host needs no cover, but a certificate can only be shown behind TLS.
+    backend->use_tls = target != routes.self || known->second.by_node;
     if (!poller.add(backend->wire.descriptor(), *backend, backend->interest))
-        return fail_open(wanted.server, {false, "53000", "no file descriptor left"});
+        return fail_open(wanted.server, wanted.key, {false, "53000", "no file descriptor left"});
     backends[wanted.server] = backend;
 }
 
@@ -152,7 +160,9 @@ void Relay::State::read_backend(Backend& backend) {
             lose(backend, true);
         } else {
             auto& client = *backend.client;
+            spare.lend(client.session.out);
             client.session.from_server(bytes);
+            note_replayed(client, backend.server);
             if (backend.server.phase() == Server::Phase::broken || client.session.server() != &backend.server) {
                 backend.client = nullptr;
                 client.backend = nullptr;
@@ -190,13 +200,18 @@ void Relay::State::take_login(Backend& backend) {
         backend.server.mark_broken("57P03", fmt::format("{} is not primary yet", backend.name));
         return lose(backend, true);
     }
+    backend.since = now;
+    ++shared.figures.totals.servers_opened;
     put_back(backend);
 }
 
 // Free, and as new: whoever waits gets it.
 void Relay::State::put_back(Backend& backend) {
     bool const old = backend.server.key().node.value.empty() && backend.server.epoch() != routes.epoch;
-    if (old || backend.server.retire) return destroy(backend);
+    auto const own = backend.server.key().own;
+    auto const owner = clients.find(own);
+    bool const left = own != 0 && (owner == clients.end() || !owner->second->waiting);
+    if (old || left || backend.server.retire) return destroy(backend);
     backend.stage = Backend::Stage::open;
     pools.ready(backend.server.id(), now);
     pools_changed = true;
@@ -214,11 +229,12 @@ void Relay::State::lose(Backend& backend, bool complete) {
         log::info("proxy", "no connection to {} for {}@{}: {}", backend.name, backend.server.key().user,
                   backend.server.key().database, failure.text);
         auto const id = backend.server.id();
-        fail_open(id, std::move(failure));
+        fail_open(id, backend.server.key(), std::move(failure));
         return destroy(backend);
     }
     if (backend.client != nullptr) {
         auto const client = clients.at(backend.client->session.id());
+        ++shared.figures.totals.servers_lost;
         client->session.lost(complete);
         client->backend = nullptr;
         backend.client = nullptr;
@@ -230,6 +246,7 @@ void Relay::State::lose(Backend& backend, bool complete) {
 
 void Relay::State::give(Client& client, Backend& backend) {
     client.waiting = false;
+    client.waiting_for.reset();
     // While it waited for a server there may have been another promotion.
     if (client.session.need() == proxy::Session::Need::fate && !may_ask_fate(client, backend)) {
         put_back(backend);
@@ -237,7 +254,9 @@ void Relay::State::give(Client& client, Backend& backend) {
     }
     client.backend = &backend;
     backend.client = &client;
-    client.session.attach(backend.server);
+    note_given(client);
+    spare.lend(backend.server.out);
+    hand_over(client, backend);
     attend(client);
     if (!backend.gone) set_interest(backend);
 }
@@ -275,10 +294,12 @@ void Relay::State::set_interest(Backend& backend) {
 
 void Relay::State::flush(Backend& backend) {
     if (backend.server.out.empty() && backend.outlet.waiting() == 0) {
+        spare.take_back(backend.server.out);
         if (backend.stage >= Backend::Stage::asking_tls) set_interest(backend);
         return;
     }
     auto const done = backend.outlet.flush(backend.wire, backend.server.out);
+    spare.take_back(backend.server.out);
     if (done == Wire::State::failed || done == Wire::State::ended) {
         // What it still had to say is read first: a server that goes says why.
         backend.outlet = {};

@@ -29,11 +29,13 @@ std::string random_bytes(std::size_t count) {
 
 }  // namespace
 
-Client::Client(Relay::State& of, Wire given, Session::Seed seed, Target where)
+Client::Client(Relay::State& of, Wire given, Session::Seed seed, Listener const& from)
     : state(of),
       wire(std::move(given)),
       session(of.shared, std::move(seed)),
-      target(where),
+      target(from.target),
+      lane(from.lane),
+      counts(&of.shared.figures.unsorted),
       since(of.now),
       active(of.now) {}
 
@@ -60,19 +62,29 @@ void Relay::State::accept(Door& door) {
         do {
             seed.process = static_cast<std::uint32_t>(runtime::random_u64() & 0x7fffffffU);
         } while (seed.process == 0 || by_process.contains(seed.process));
-        seed.cancel_key = random_bytes(32);
+        std::ranges::copy(random_bytes(seed.cancel_key.size()), seed.cancel_key.begin());
         bool const local = door.listener.address.starts_with('/');
+        if (!local) seed.from = wire.peer_ip();
         seed.tls_offered = !local && options.client_tls;
         seed.tls_required = !local && options.tls_required;
+        seed.reads = door.listener.target == Target::read_only                      ? proxy::Reads::standby
+                     : door.listener.target == Target::auto_ && options.split_reads ? proxy::Reads::split
+                                                                                    : proxy::Reads::primary;
         // Who is over the limit is told so; who is far over it is not even heard.
         auto const most = options.policy.clients_max;
         if (clients.size() >= most * 2 + 32) continue;
         if (clients.size() >= most)
             seed.crowded =
                 fmt::format("sorry, too many clients already ({} of clients_max = {})", clients.size(), most);
+        auto const lane = door.listener.lane;
+        auto const& reading = options.readings[lane];
+        if (reading.clients_max > 0 && crowds[lane] >= reading.clients_max)
+            seed.crowded = fmt::format("sorry, too many clients of endpoint \"{}\" already ({} of clients_max = {})",
+                                       reading.name, crowds[lane], reading.clients_max);
         auto const process = seed.process;
-        auto const client = std::make_shared<Client>(*this, std::move(wire), std::move(seed), door.listener.target);
+        auto const client = std::make_shared<Client>(*this, std::move(wire), std::move(seed), door.listener);
         if (!poller.add(client->wire.descriptor(), *client, {true, false})) continue;
+        ++crowds[lane];
         by_process[process] = client->session.id();
         clients[client->session.id()] = client;
     }
@@ -105,14 +117,15 @@ bool Relay::State::shake_client(Client& client) {
         return false;
     }
     client.handshaking = false;
-    client.session.tls_done();
+    client.session.tls_done(client.wire.own_certificate_hash(),
+                            {client.wire.peer_is_certified(), client.wire.peer_name()});
     return true;
 }
 
 // False when the client is gone.
 bool Relay::State::read_client(Client& client) {
     for (int i = 0; i < 4; ++i) {
-        if (client.closing || client.session.is_full()) return true;
+        if (client.closing || is_full(client)) return true;
         auto const moved = client.wire.read(scratch);
         if (moved.state == Wire::State::again) return true;
         if (moved.state != Wire::State::done) {
@@ -120,6 +133,8 @@ bool Relay::State::read_client(Client& client) {
             return false;
         }
         client.active = now;
+        client.counts->bytes_received += moved.bytes;
+        if (client.backend != nullptr) spare.lend(client.backend->server.out);
         client.session.from_client({scratch.data(), moved.bytes});
         if (client.session.need() == Session::Need::tls) return true;
         if (!client.wire.has_pending() && moved.bytes < scratch.size()) return true;
@@ -131,14 +146,22 @@ bool Relay::State::read_client(Client& client) {
 void Relay::State::attend(Client& client) {
     if (client.gone) return;
     auto const keep = clients.at(client.session.id());
-    for (int i = 0; i < 16 && !client.gone; ++i) {
+    auto const more = [&](int i) { return i < 16 || client.session.need() == Session::Need::console; };
+    for (int i = 0; more(i) && !client.gone; ++i) {
+        if (client.session.is_releasable()) {
+            release(client);
+            // What waits for another server.
+            client.session.carry_on();
+        }
         auto const before = client.session.need();
-        if (client.session.is_releasable()) release(client);
-        if (before == Session::Need::nothing || client.closing || client.waiting) break;
+        // The next lost commit has its own time to be asked for.
+        if (before != Session::Need::fate && !client.session.is_asking_fate()) client.fate_until = {};
+        if (before == Session::Need::nothing || client.closing || client.waiting || client.asked) break;
         meet_need(client);
-        if (client.session.need() == before) break;
+        if (client.session.need() == before && before != Session::Need::console) break;
     }
     if (client.gone) return;
+    note_work(client);
     if (client.backend != nullptr) flush(*client.backend);
     if (!client.gone) flush(client);
     if (!client.gone) set_interest(client);
@@ -173,6 +196,8 @@ void Relay::State::meet_need(Client& client) {
             return want_server(client);
         case Session::Need::fate:
             return meet_fate(client);
+        case Session::Need::console:
+            return run_command(client);
         case Session::Need::cancel:
             pass_cancel(client);
             return close(client);
@@ -186,34 +211,62 @@ void Relay::State::meet_need(Client& client) {
 void Relay::State::check_login(Client& client) {
     auto& session = client.session;
     auto const* user = users.find(session.user());
+    auto const refuse = [&](char const* code, std::string const& text, std::string const& hint = {}) {
+        ++shared.figures.totals.logins_refused;
+        session.refuse(code, text, hint);
+    };
+    // Who has shown no password but a certificate may know that there is no such role.
+    if (user == nullptr && !session.by_password())
+        return refuse("28000", fmt::format("role \"{}\" does not exist", session.user()));
     if (user == nullptr)
-        return session.refuse("28P01", fmt::format("password authentication failed for user \"{}\"", session.user()));
+        return refuse("28P01", fmt::format("password authentication failed for user \"{}\"", session.user()));
     auth::Login login;
+    login.by_password = session.by_password();
     login.now_us = runtime::unix_ms_now() * 1000;
     login.connections = logins[session.user()];
     if (auto const allowed = auth::may_log_in(*user, login); !allowed) {
         log::info("proxy", "{} from {} refused: {}", session.user(), client.wire.peer_address(), allowed.error().text);
         if (!user->can_login)
-            return session.refuse("28000", fmt::format("role \"{}\" is not permitted to log in", session.user()));
+            return refuse("28000", fmt::format("role \"{}\" is not permitted to log in", session.user()));
         if (user->connection_limit >= 0 && login.connections >= user->connection_limit)
-            return session.refuse("53300", fmt::format("too many connections for role \"{}\"", session.user()));
-        return session.refuse("28P01", fmt::format("password authentication failed for user \"{}\"", session.user()));
+            return refuse("53300", fmt::format("too many connections for role \"{}\"", session.user()));
+        return refuse("28P01", fmt::format("password authentication failed for user \"{}\"", session.user()));
     }
+    if (session.is_console()) {
+        if (auto const allowed = proxy::may_look(*user); !allowed)
+            return refuse("42501", allowed.error().text, allowed.error().mend);
+    }
+    if (session.is_replication() && !may_replicate(client, *user)) return;
     ++logins[session.user()];
     client.counted = true;
-    credentials[session.user()] = session.credentials();
+    note_credentials(session.user(), session.credentials());
     session.admit();
 }
 
-void Relay::State::want_server(Client& client) {
-    auto const key = key_of(client);
-    if (auto const id = pools.take(key); id != 0) {
-        auto const backend = backends.find(id);
-        if (backend != backends.end()) return give(client, *backend->second);
+// A password's keys and a login without any are two ways to the same role: the one does not end the other.
+void Relay::State::note_credentials(std::string const& user, proxy::Credentials const& shown) {
+    auto& kept = credentials[user];
+    bool const by_node = kept.by_node || shown.by_node;
+    if (!shown.by_node) kept = shown;
+    kept.by_node = by_node;
+}
+
+// False: it was refused.
+bool Relay::State::may_replicate(Client& client, auth::User const& user) {
+    auto& session = client.session;
+    if (!user.superuser && !user.replication) {
+        session.refuse("42501", "must be superuser or replication role to start walsender",
+                       fmt::format("ALTER ROLE \"{}\" REPLICATION", user.name));
+        return false;
     }
-    client.waiting = true;
-    pools.want(client.session.id(), key, now);
-    pools_changed = true;
+    // A primary takes whoever streams under a standby's name for that standby, and would acknowledge commits that only
+    // this client has. It does not care about upper and lower case.
+    auto const name = proxy::lower(session.application());
+    bool const taken = std::ranges::any_of(routes.nodes, [&](auto const& one) { return one.id.value == name; });
+    if (!taken) return true;
+    session.refuse("42501", fmt::format("application_name \"{}\" is a node's of this cluster", name),
+                   "Give the replication connection another application_name.");
+    return false;
 }
 
 // Its transaction was lost on the way to its commit. Never says more than is known: proxy/outcome.h.
@@ -222,16 +275,12 @@ void Relay::State::meet_fate(Client& client) {
     if (client.backend != nullptr) release(client);
     if (client.fate_until == Instant{}) client.fate_until = now + options.policy.wait_max;
     auto const told = [&](proxy::Fate fate) {
-        client.fate_until = {};
+        client.fate_until = client.waiting_since = {};
         log::info("proxy", "a commit of {} was on its way when its server was lost (xid {}): {}", session.user(),
                   session.lost_xid(),
                   fate == proxy::Fate::committed       ? "it is stored"
                   : fate == proxy::Fate::not_committed ? "it is not stored"
                                                        : "not known");
-        auto& count = fate == proxy::Fate::committed       ? counted.fates_committed
-                      : fate == proxy::Fate::not_committed ? counted.fates_not_committed
-                                                           : counted.fates_unknown;
-        ++count;
         session.fate_known(fate);
     };
     if (now >= client.fate_until) return told(proxy::Fate::unknown);
@@ -251,11 +300,16 @@ void Relay::State::meet_fate(Client& client) {
     }
 }
 
+// What its server does not take is not fetched from it either, beyond a bound.
+bool Relay::State::is_full(Client const& client) const {
+    bool const stalled = client.backend != nullptr && client.backend->outlet.waiting() > options.policy.buffer_bytes;
+    return stalled || client.session.is_full();
+}
+
 void Relay::State::set_interest(Client& client) {
     if (client.handshaking) return;
     bool const stalled = client.outlet.waiting() > options.policy.buffer_bytes;
-    runtime::Poller::Ready const wanted{!client.closing && !stalled && !client.session.is_full(),
-                                        client.outlet.waiting() > 0};
+    runtime::Poller::Ready const wanted{!client.closing && !stalled && !is_full(client), client.outlet.waiting() > 0};
     if (wanted.read == client.interest.read && wanted.write == client.interest.write) return;
     client.interest = wanted;
     poller.change(client.wire.descriptor(), client, wanted);
@@ -263,11 +317,14 @@ void Relay::State::set_interest(Client& client) {
 
 void Relay::State::flush(Client& client) {
     if (client.handshaking || (client.session.out.empty() && client.outlet.waiting() == 0)) {
+        spare.take_back(client.session.out);
         if (client.closing && !client.handshaking) close(client);
         return;
     }
     auto const before = client.outlet.waiting() + client.session.out.size();
     auto const done = client.outlet.flush(client.wire, client.session.out);
+    spare.take_back(client.session.out);
+    client.counts->bytes_sent += before - client.outlet.waiting();
     if (client.outlet.waiting() < before) client.active = now;
     if (done == Wire::State::failed || done == Wire::State::ended) return close(client);
     if (client.closing && client.outlet.waiting() == 0) close(client);
@@ -277,11 +334,12 @@ void Relay::State::close(Client& client) {
     if (std::exchange(client.gone, true)) return;
     auto const id = client.session.id();
     if (client.waiting) pools.forget(id);
+    if (client.asked) leave_console(client);
     if (client.backend != nullptr) release(client);
-    counted.transactions += client.session.transactions;
-    counted.queries += client.session.queries;
+    note_work(client);
     if (client.counted && --logins[client.session.user()] == 0) logins.erase(client.session.user());
     by_process.erase(client.session.process());
+    --crowds[client.lane];
     poller.remove(client.wire.descriptor());
     poller.keep(clients.at(id));
     clients.erase(id);

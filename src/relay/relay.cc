@@ -16,6 +16,7 @@ constexpr std::size_t kScratch = 64 * 1024;
 constexpr Duration kSilenceMost = 1s;
 constexpr Duration kSweepEvery = 500ms;
 constexpr Duration kOpenMost = 10s;
+constexpr Duration kRestsAfter = 1s;
 
 std::string random_bytes(std::size_t count) {
     std::string out;
@@ -34,13 +35,20 @@ Relay::State::State(runtime::Poller& with, Options given)
       pools(options.policy),
       scratch(kScratch),
       now(runtime::boot_now()) {
+    crowds.resize(options.readings.size());
     shared.policy = &options.policy;
     shared.settings = &settings;
     shared.prepared = &prepared;
     shared.texts = &texts;
     shared.users = &users;
+    shared.rules = options.rules.get();
     shared.welcomes = &welcomes;
+    shared.judges = &judges;
+    shared.causal = options.causal_reads;
+    shared.monotonic = options.monotonic_reads;
     shared.mock = Secret(random_bytes(32));
+    shared.version = options.version;
+    started_unix_ms = runtime::unix_ms_now();
     routes.wait = "the agent has not been heard yet";
     apply_hold();
 }
@@ -49,7 +57,7 @@ Relay::State::State(runtime::Poller& with, Options given)
 void Relay::State::apply_hold() {
     std::string why = routes.wait;
     if (why.empty() && routes.leader.value.empty()) why = "no primary is known";
-    if (silent && now - silent_since >= kSilenceMost) why = "the agent of this node does not answer";
+    if (silent && now - silent_since >= kSilenceMost) why = options.silence;
     if (why != pools.hold_reason()) {
         if (why.empty())
             log::info("proxy", "work goes to {} in epoch {}", node(routes.leader) ? node(routes.leader)->name : "?",
@@ -74,6 +82,7 @@ void Relay::State::run_pools() {
             auto const client = clients.find(one.client);
             if (client == clients.end()) continue;
             client->second->waiting = false;
+            client->second->waiting_since = {};
             if (client->second->session.need() == proxy::Session::Need::fate)
                 client->second->session.fate_known(proxy::Fate::unknown);
             else
@@ -99,6 +108,10 @@ void Relay::State::sweep(Client& client) {
         attend(client);
     };
     bool const idle = session.is_ready() && client.backend == nullptr && !client.waiting;
+    if (idle && client.rested != client.active && now - client.active >= kRestsAfter) {
+        session.rest();
+        client.rested = client.active;
+    }
     if (client.outlet.waiting() > 0 && over(policy.reader_stall_max, client.active)) {
         log::warning("proxy", "{} has taken nothing for {} s: closed", client.wire.peer_address(),
                      to_ms(policy.reader_stall_max) / 1000);
@@ -113,7 +126,7 @@ void Relay::State::sweep(Client& client) {
         refuse("57P05", "terminating connection due to idle-session timeout");
     } else if (session.in_transaction() && !session.is_busy() && over(policy.transaction_idle_max, client.active)) {
         refuse("25P03", "terminating connection due to idle-in-transaction timeout");
-    } else if (session.is_busy() && over(policy.query_max, client.active)) {
+    } else if (session.is_busy() && !session.is_replication() && over(policy.query_max, client.active)) {
         refuse("57014", "query_timeout");
     }
 }
@@ -125,6 +138,24 @@ void Relay::State::sweep_clients() {
     for (auto const& client : all) {
         if (!client->gone) sweep(*client);
     }
+}
+
+void Relay::State::send_away() {
+    doors.clear();
+    bool const over = now >= *ends;
+    std::vector<std::shared_ptr<Client>> all;
+    for (auto const& [id, client] : clients) all.push_back(client);
+    for (auto const& client : all) {
+        auto& session = client->session;
+        bool const works = client->waiting || session.is_busy() || session.in_transaction() ||
+                           session.need() != proxy::Session::Need::nothing;
+        if (client->gone || client->closing || (works && session.is_ready() && !over)) continue;
+        if (std::exchange(client->waiting, false)) pools.forget(session.id());
+        session.refuse("57P01", "terminating connection due to administrator command");
+        attend(*client);
+    }
+    // Whoever does not take its last words is not waited for.
+    if (clients.empty() || over) stopping = true;
 }
 
 void Relay::State::users_known() {
@@ -181,17 +212,26 @@ void Relay::State::keep_time() {
     if (now - swept >= kSweepEvery) {
         swept = now;
         sweep_servers();
+        sweep_standbys();
+        sweep_catalogues();
         sweep_clients();
+        periods.turn(shared.figures, now);
     }
     read_late();
     meet_fates();
+    meet_replays();
+    keep_catalogues();
     run_pools();
+    meet_pauses();
+    if (ends) send_away();
 }
 
 Duration Relay::State::idle_time() const {
     if (!late_reads.empty()) return Duration::zero();
     auto next = std::min(pools.next_time(), swept + kSweepEvery);
     if (!waiting_fates.empty()) next = std::min(next, now + 20ms);
+    if (!waiting_replays.empty()) next = std::min(next, now + 1ms);
+    if (ends) next = std::min(next, now + 20ms);
     return std::max<Duration>(next - runtime::boot_now(), Duration::zero());
 }
 
@@ -231,16 +271,24 @@ void Relay::set_users(std::optional<std::vector<auth::User>> users) {
     state.users_known();
 }
 
+void Relay::set_catalogue(std::string const& database, CatalogueNews news) {
+    state_->now = runtime::boot_now();
+    state_->take_catalogue(database, std::move(news));
+}
+
 void Relay::set_tls(runtime::TlsContext client_tls, runtime::TlsContext server_tls) {
     state_->options.client_tls = std::move(client_tls);
     state_->options.server_tls = std::move(server_tls);
 }
 
-Totals Relay::totals() const {
-    Totals out = state_->counted;
-    out.clients = state_->clients.size();
-    out.servers = state_->backends.size();
-    return out;
+void Relay::set_reloaded(Result<Options> options) {
+    state_->now = runtime::boot_now();
+    state_->take_reloaded(std::move(options));
+}
+
+proxy::Snapshot Relay::snapshot() {
+    state_->now = runtime::boot_now();
+    return state_->snapshot();
 }
 
 void Relay::run() {
@@ -251,5 +299,7 @@ void Relay::run() {
 }
 
 void Relay::stop() { state_->stopping = true; }
+
+void Relay::drain(Duration most) { state_->ends = runtime::boot_now() + most; }
 
 }  // namespace keel::relay

@@ -12,6 +12,10 @@ namespace keel::relay {
 namespace log = runtime::log;
 using runtime::Wire;
 
+namespace {
+constexpr Duration kStreamlessMost = 10s;
+}  // namespace
+
 cluster::RouteNode const* Relay::State::node(NodeId const& id) const {
     auto const found = std::ranges::find(routes.nodes, id, &cluster::RouteNode::id);
     return found == routes.nodes.end() ? nullptr : &*found;
@@ -36,8 +40,19 @@ bool Relay::State::may_ask_fate(Client const& client, Backend const& backend) co
 
 void Relay::State::take_routes(cluster::Routes next) {
     bool const reign_ended = next.epoch != routes.epoch;
+    for (auto const& one : next.nodes) {
+        auto const* before = node(one.id);
+        if (one.standby)
+            streamless.erase(one.id);
+        else if (before != nullptr && before->standby)
+            streamless[one.id] = now;
+    }
     routes = std::move(next);
+    routes_at = now;
+    history.clear();
+    for (auto const& branch : routes.branches) history.push_back({branch.timeline, branch.fork});
     apply_hold();
+    meet_standbys();
     if (!reign_ended) return;
     // Nothing that an older reign's server says counts any more.
     pools.close_primary();
@@ -51,68 +66,50 @@ void Relay::State::take_routes(cluster::Routes next) {
     pools_changed = true;
 }
 
-// The standby that a reader is sent to; empty: none is usable.
-NodeId Relay::State::standby_for(Client const&) {
-    std::vector<cluster::RouteNode const*> usable;
-    for (auto const& one : routes.nodes) {
-        if (one.standby && one.reads && one.lag_bytes <= options.lag_bytes_max && one.id != routes.leader)
-            usable.push_back(&one);
-    }
-    if (usable.empty()) return {};
-    switch (options.balance) {
-        case Balance::round_robin:
-            return usable[turn++ % usable.size()]->id;
-        case Balance::random:
-            return usable[runtime::random_u64() % usable.size()]->id;
-        case Balance::lag_aware:
-            return (*std::ranges::min_element(usable, {}, [](auto const* one) { return one->lag_bytes; }))->id;
-        case Balance::least_connections:
-            break;
-    }
-    std::map<NodeId, std::size_t> busy;
-    for (auto const& [id, backend] : backends) {
-        if (backend->client != nullptr) ++busy[backend->server.node()];
-    }
-    // Among equals in turn.
-    std::ranges::rotate(usable, usable.begin() + static_cast<std::ptrdiff_t>(turn++ % usable.size()));
-    return (*std::ranges::min_element(usable, {}, [&](auto const* one) { return busy[one->id]; }))->id;
-}
-
-proxy::PoolKey Relay::State::key_of(Client const& client) {
-    proxy::PoolKey key{client.session.database(), client.session.user(), {}};
-    if (client.target != Target::read_only || client.session.need() == proxy::Session::Need::fate) return key;
-    key.node = standby_for(client);
-    return key;
+// While a leader is lost and another one found no standby streams, and none misses anything: reads go on. One that has
+// no stream for longer may be on the wrong side of a cut, and older than anybody expects.
+bool Relay::State::takes_reads(cluster::RouteNode const& one, Reading const& reading) const {
+    bool const meant = reading.tag.empty() ? one.reads : std::ranges::find(one.tags, reading.tag) != one.tags.end();
+    if (!meant || one.lag_bytes > reading.lag_bytes_max || one.id == routes.leader) return false;
+    auto const lost = streamless.find(one.id);
+    return one.standby || (one.in_recovery && lost != streamless.end() && now - lost->second <= kStreamlessMost);
 }
 
 // ---- cancel ----
 
 void Relay::State::pass_cancel(Client& client) {
-    auto const& asked = client.session.cancel();
+    ++(send_cancel(client.session.cancel()) ? shared.figures.totals.cancels_sent
+                                            : shared.figures.totals.cancels_in_vain);
+}
+
+bool Relay::State::send_cancel(protocol::Cancel const& asked) {
     auto const process = by_process.find(asked.process);
-    if (process == by_process.end()) return;
+    if (process == by_process.end()) return false;
     auto const meant = clients.find(process->second);
-    if (meant == clients.end() || meant->second->backend == nullptr) return;
+    if (meant == clients.end()) return false;
     // Protocol 3.0 knows the first four bytes only.
-    auto const& key = meant->second->session.cancel_key();
+    auto const key = meant->second->session.cancel_key();
     bool const fits = (asked.key.size() == 4 || asked.key.size() == key.size()) && key.starts_with(asked.key);
-    if (!fits) return;
+    if (!fits) return false;
+    if (meant->second->asked) return cancel_command(*meant->second);
+    if (meant->second->backend == nullptr) return false;
     auto& backend = *meant->second->backend;
     auto const* where = node(backend.server.node());
-    if (where == nullptr || !meant->second->session.is_busy()) return;
+    if (where == nullptr || !meant->second->session.is_busy()) return false;
     auto const colon = where->postgres.rfind(':');
     auto host = where->postgres.substr(0, colon);
     if (host.starts_with('[')) host = host.substr(1, host.size() - 2);
     auto wire = Wire::dial(host, static_cast<std::uint16_t>(std::atoi(where->postgres.c_str() + colon + 1)));
-    if (!wire) return;
+    if (!wire) return false;
     auto const canceller = std::make_shared<Canceller>(*this, std::move(*wire), backend.server.id());
     canceller->since = now;
     canceller->use_tls = backend.use_tls;
     canceller->tls_name = where->id.value;
     protocol::write_cancel(canceller->request, backend.server.process(), backend.server.cancel_key());
-    if (!poller.add(canceller->wire.descriptor(), *canceller, {false, true})) return;
+    if (!poller.add(canceller->wire.descriptor(), *canceller, {false, true})) return false;
     cancellers[canceller.get()] = canceller;
     ++backend.cancels;
+    return true;
 }
 
 void Canceller::end() {

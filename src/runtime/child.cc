@@ -199,4 +199,11 @@ Task<Result<Finished>> run_child(Io& io, ChildSpec spec, Duration limit) {
     co_return Finished{*exit, std::move(*output)};
 }
 
+Task<void> collect_orphans() {
+    for (;;) {
+        co_await sleep_for(2s);
+        reap_orphans();
+    }
+}
+
 }  // namespace keel::runtime

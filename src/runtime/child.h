@@ -113,5 +113,7 @@ std::vector<pid_t> children_of(pid_t pid);
 Status become_subreaper();
 // Reaps dead children that no living Child object stands for; returns how many.
 int reap_orphans();
+// Does so for ever: the children of a killed process become ours, and their zombies are nobody else's business.
+Task<void> collect_orphans();
 
 }  // namespace keel::runtime

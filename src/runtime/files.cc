@@ -120,6 +120,14 @@ Result<std::string> read_file(std::string const& path, std::size_t size_limit) {
     }
 }
 
+Result<std::string> read_private_file(std::string const& path, std::size_t size_limit) {
+    struct stat seen{};
+    if (::stat(path.c_str(), &seen) == 0 && (seen.st_mode & 077U) != 0)
+        return fail(Code::denied, path + ": a secret that others on the machine may read is not used",
+                    "chmod 0600 it, and change the secret if others could have read it");
+    return read_file(path, size_limit);
+}
+
 Status write_atomically(std::string const& path, std::string_view bytes, mode_t mode) {
     auto const beside = path + ".new";
     if (auto status = write_synced(beside, bytes, mode); !status) {

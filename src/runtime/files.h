@@ -13,6 +13,8 @@ namespace keel::runtime {
 
 // not_found, denied, unavailable; exhausted when longer than `size_limit` bytes.
 Result<std::string> read_file(std::string const& path, std::size_t size_limit);
+// The same of a secret: denied when others on the machine may read the file.
+Result<std::string> read_private_file(std::string const& path, std::size_t size_limit);
 // The file is either the old one or the new one, whatever happens, and the new one once this returned. ENOSPC and
 // EDQUOT give Code::exhausted; a failed fsync leaves the old file and says so.
 Status write_atomically(std::string const& path, std::string_view bytes, mode_t mode);

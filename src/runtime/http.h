@@ -22,6 +22,7 @@ struct HttpRequest {
     bool local = false;     // came over the Unix socket
     std::string peer_name;  // common name of the verified client certificate; empty: none
     std::string from;       // address:port, or "local"
+    std::string log_in;     // never from the wire: the handler's note of whose log-in it found
 };
 
 // The body of a response that is written as it comes (server-sent events).
@@ -98,12 +99,14 @@ struct HttpCall {
     std::map<std::string, std::string> headers = {};
     Duration timeout = 5s;
     std::size_t body_limit = 64 * 1024 * 1024;
+    Duration silence = Duration::zero();  // of http_follow: it ends when nothing has come for so long; 0: never
 };
 
 // Any status is an answer, not an error. unavailable: not reached; timeout: outcome unknown once the request was sent;
 // denied: the certificate does not fit.
 Task<Result<HttpResponse>> http_call(HttpTarget target, HttpCall call);
-// The same with a response body handed over piece by piece (server-sent events); ends when `on_bytes` says false.
+// The same with a response body handed over piece by piece (server-sent events); ends when `on_bytes` says false. A
+// status other than 200 is an error: not_found for 404, unavailable for every other.
 Task<Status> http_follow(HttpTarget target, HttpCall call, std::function<bool(std::string_view)> on_bytes);
 
 // Splits "/a/b?x=1&y=%20" into path and query, decoded. Pure; false when an escape is malformed.

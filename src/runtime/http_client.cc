@@ -100,9 +100,13 @@ Task<Status> http_follow(HttpTarget target, HttpCall call, std::function<bool(st
     stream.set_deadline(call.timeout);  // for the head
     auto const read = co_await read_message(stream, buffer, parser, [&] {
         if (!parser.is_header_done()) return true;
-        stream.lift_deadline();
-        if (parser.get().result() != http::status::ok) {
-            refused = fail(Code::unavailable, fmt::format("status {} for {}", parser.get().result_int(), call.path));
+        if (call.silence > Duration::zero())
+            stream.set_deadline(call.silence);
+        else
+            stream.lift_deadline();
+        if (auto const result = parser.get().result(); result != http::status::ok) {
+            refused = fail(result == http::status::not_found ? Code::not_found : Code::unavailable,
+                           fmt::format("status {} for {}", parser.get().result_int(), call.path));
             return false;
         }
         auto const bytes = std::exchange(parser.get().body(), {});

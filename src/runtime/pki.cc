@@ -101,7 +101,8 @@ Result<std::string> certify(Pair const& authority, EVP_PKEY* key, Subject const&
     bool const ok = made && X509_set_issuer_name(certificate, X509_get_subject_name(issuer.get())) == 1 &&
                     add_extension(certificate, issuer.get(), NID_basic_constraints, "critical,CA:FALSE") &&
                     add_extension(certificate, issuer.get(), NID_key_usage, "critical,digitalSignature") &&
-                    add_extension(certificate, issuer.get(), NID_ext_key_usage, "serverAuth,clientAuth") &&
+                    add_extension(certificate, issuer.get(), NID_ext_key_usage,
+                                  subject.client_only ? "clientAuth" : "serverAuth,clientAuth") &&
                     (names.empty() || add_extension(certificate, issuer.get(), NID_subject_alt_name, names)) &&
                     add_extension(certificate, issuer.get(), NID_subject_key_identifier, "hash") &&
                     add_extension(certificate, issuer.get(), NID_authority_key_identifier, "keyid") &&

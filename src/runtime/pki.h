@@ -21,6 +21,7 @@ struct Pair {
 struct Subject {
     NodeId node;
     std::vector<std::string> names;  // addresses and host names: the SAN
+    bool client_only = false;        // nobody takes its holder for a server of the cluster
 };
 
 inline constexpr int kDaysOfAuthority = 3650;

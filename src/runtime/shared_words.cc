@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -13,10 +14,13 @@
 namespace keel::runtime {
 
 std::string shared_path(std::string const& directory, std::string const& in_memory, std::string const& on_disk) {
-    struct stat place{};
-    if (::stat(directory.c_str(), &place) != 0) return {};
+    struct statx place{};
+    if (::statx(AT_FDCWD, directory.c_str(), 0, STATX_INO | STATX_BTIME, &place) != 0) return {};
     if (::access("/dev/shm", W_OK) != 0) return directory + "/state/" + on_disk;
-    return fmt::format("/dev/shm/{}-{:x}-{:x}", in_memory, place.st_dev, place.st_ino);
+    // Zero where the file system does not keep it.
+    auto const born = place.stx_btime.tv_sec * 1'000'000'000 + place.stx_btime.tv_nsec;
+    return fmt::format("/dev/shm/{}-{:x}-{:x}-{:x}", in_memory, ::makedev(place.stx_dev_major, place.stx_dev_minor),
+                       place.stx_ino, born);
 }
 
 Result<void*> map_shared(std::string const& path, std::size_t size) {

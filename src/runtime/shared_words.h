@@ -9,8 +9,9 @@
 
 namespace keel::runtime {
 
-// /dev/shm/<in_memory>-<device>-<inode> of the node's directory, so that a copied directory has words of its own; where
-// nobody may write to /dev/shm, <directory>/state/<on_disk>. Empty: there is no such directory.
+// /dev/shm/<in_memory>-<device>-<inode>-<birth> of the node's directory, so that a copied directory has words of its
+// own, and so has one that got the inode of a directory that was removed; where nobody may write to /dev/shm,
+// <directory>/state/<on_disk>. Empty: there is no such directory.
 std::string shared_path(std::string const& directory, std::string const& in_memory, std::string const& on_disk);
 
 // Maps the file for reading and writing; a new one is all zeros. One that is there may be longer, and is never cut:

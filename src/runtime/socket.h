@@ -41,6 +41,9 @@ class Stream : public std::enable_shared_from_this<Stream> {
     // Key material that only the two ends of this TLS connection can derive (RFC 8446, section 7.5). Empty: no TLS.
     std::string export_key(std::string_view label, std::size_t bytes) const;
 
+    // Segments that TCP had to send more than once so far (tcp(7), TCP_INFO); 0: none, or not TCP.
+    std::uint64_t sent_again() const;
+
     // The first byte without taking it; unavailable at the end.
     Task<Result<unsigned char>> peek();
     // 0: the far side has closed.

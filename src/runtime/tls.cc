@@ -64,6 +64,28 @@ Result<TlsContext> make(bool server, TlsIdentity const& identity, bool with_auth
     return TlsContext(std::move(made));
 }
 
+// Each certificate of `pem`; there must be one at least.
+Status ask_for_client(SSL_CTX* context, std::string const& pem) {
+    BioPtr const bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+    int count = 0;
+    for (;; ++count) {
+        CertificatePtr const one(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
+        if (!one) break;
+        // The names go to the client, so that it can choose among its certificates.
+        if (X509_STORE_add_cert(SSL_CTX_get_cert_store(context), one.get()) != 1 ||
+            SSL_CTX_add_client_CA(context, one.get()) != 1)
+            return openssl_failure(Code::invalid, "use an authority of clients' certificates");
+    }
+    bool const at_end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
+    ERR_clear_error();
+    if (count == 0 || !at_end)
+        return fail(Code::invalid, "no certificates of authorities in PEM", "write them one behind the other");
+    SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
+    // A ticket would bring back a client whose certificate nobody looks at any more.
+    SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
+    return {};
+}
+
 bool chain_ends_in(X509_STORE_CTX* incoming, X509* authority) {
     StorePtr const store(X509_STORE_new());
     StoreContextPtr const context(X509_STORE_CTX_new());
@@ -120,7 +142,7 @@ Result<TlsContext> server_optional_client(TlsIdentity const& identity) {
     return make(true, identity, true, SSL_VERIFY_PEER);
 }
 
-Result<TlsContext> server_for_applications(Pair const& own) {
+Result<TlsContext> server_for_applications(Pair const& own, std::string const& client_authorities) {
     auto made = std::make_shared<ssl::context>(ssl::context::tls_server);
     SSL_CTX* const context = made->native_handle();
     SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
@@ -137,6 +159,7 @@ Result<TlsContext> server_for_applications(Pair const& own) {
         return openssl_failure(Code::invalid, "use the certificate's chain");
     }
     ERR_clear_error();
+    if (!client_authorities.empty()) KEEL_CHECK(ask_for_client(context, client_authorities));
     return TlsContext(std::move(made));
 }
 

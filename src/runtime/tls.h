@@ -38,9 +38,10 @@ Result<TlsContext> client_mutual(TlsIdentity const& identity);
 // API: shows the node's certificate and the authority's (so that a joining node can pin it); a client certificate is
 // optional, but one that is shown must be of the authority.
 Result<TlsContext> server_optional_client(TlsIdentity const& identity);
-// For applications, which have libraries of every age: TLS 1.2 too, and no client certificate is asked for. The
-// certificate may be followed by its chain.
-Result<TlsContext> server_for_applications(Pair const& own);
+// For applications, which have libraries of every age: TLS 1.2 too. The certificate may be followed by its chain.
+// `client_authorities`: clients are asked for a certificate, and one that is shown must be of one of these; empty: none
+// is asked for.
+Result<TlsContext> server_for_applications(Pair const& own, std::string const& client_authorities = {});
 // A client without certificate that knows only the authority's fingerprint (hex, as of fingerprint()).
 Result<TlsContext> client_pinned(std::string const& authority_fingerprint);
 

@@ -204,10 +204,27 @@ Wire::State Wire::handshake() {
     return moved.state;
 }
 
+bool Wire::peer_is_certified() const {
+    return tls_ && SSL_get0_peer_certificate(tls_->ssl) != nullptr && SSL_get_verify_result(tls_->ssl) == X509_V_OK;
+}
+
 std::string Wire::peer_name() const {
     if (!tls_ || SSL_get_verify_result(tls_->ssl) != X509_V_OK) return {};
     CertificatePtr const certificate(SSL_get1_peer_certificate(tls_->ssl));
     return certificate ? common_name_of(certificate.get()) : std::string();
+}
+
+std::string Wire::own_certificate_hash() const {
+    X509* const certificate = tls_ ? SSL_get_certificate(tls_->ssl) : nullptr;
+    int digest = NID_undef;
+    if (certificate == nullptr || X509_get_signature_info(certificate, &digest, nullptr, nullptr, nullptr) != 1)
+        return {};
+    if (digest == NID_md5 || digest == NID_sha1) digest = NID_sha256;
+    auto const* const method = EVP_get_digestbynid(digest);
+    unsigned char bytes[EVP_MAX_MD_SIZE];
+    unsigned count = 0;
+    if (method == nullptr || X509_digest(certificate, method, bytes, &count) != 1) return {};
+    return {reinterpret_cast<char const*>(bytes), count};
 }
 
 std::string Wire::peer_ip() const {

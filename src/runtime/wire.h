@@ -50,8 +50,13 @@ class Wire {
     bool secure() const { return tls_ != nullptr; }
     // After ended: nothing that the far side sent is missing. Behind TLS only its own farewell proves that.
     bool ended_in_order() const { return !tls_ || trouble_.empty(); }
+    // The far side has shown a certificate of an authority that is trusted here.
+    bool peer_is_certified() const;
     // Common name of the far side's certificate.
     std::string peer_name() const;
+    // Of the certificate that this side has shown, as bytes: what a client binds its login to (tls-server-end-point,
+    // RFC 5929). Empty without one, or when its signature has no digest (Ed25519).
+    std::string own_certificate_hash() const;
     std::string tls_trouble() const { return trouble_; }
 
     int descriptor() const { return descriptor_; }

@@ -284,7 +284,7 @@ void forget(Statement& statement, Word first) {
 
 }  // namespace
 
-Statement classify(std::string_view text, Dialect const& dialect) {
+Statement classify(std::string_view text, Dialect const& dialect, Look look) {
     Statement statement;
     if (!dialect.ascii_safe && has_high_bytes(text)) {
         statement.reach.unsafe = "its encoding cannot be read before the server has converted it";
@@ -300,7 +300,7 @@ Statement classify(std::string_view text, Dialect const& dialect) {
     }
     Word const first = cursor.here().word;
     if (begins_query(cursor)) {
-        read_query(cursor, statement);
+        read_query(cursor, statement, look);
         if (statement.verb == Verb::unknown) forget(statement, first);
     } else {
         cursor.step();

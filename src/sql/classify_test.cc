@@ -96,7 +96,10 @@ constexpr std::pair<char const*, char const*> kVerbs[] = {
 };
 
 TEST(Classify, NamesTheVerb) {
-    for (auto const& [text, verb] : kVerbs) EXPECT_STREQ(to_string(classify(text).verb), verb) << text;
+    for (auto const& [text, verb] : kVerbs) {
+        EXPECT_STREQ(to_string(classify(text).verb), verb) << text;
+        EXPECT_STREQ(to_string(classify(text, {}, Look::session).verb), verb) << text;
+    }
 }
 
 TEST(Classify, ReadsTheModesOfATransaction) {
@@ -205,13 +208,22 @@ TEST(Classify, SaysWhatTiesTheSession) {
         {"update t set a = U&\"set\\005fconfig\"('a.b', 'c', false)", "a setting that cannot be followed"},
     };
     for (auto const& [text, pins] : rows) {
-        auto const statement = classify(text);
-        EXPECT_EQ(statement.pins.text(), pins) << text;
-        EXPECT_EQ(statement.pins.any(), *pins != '\0') << text;
+        for (auto const look : {Look::session, Look::reach})
+            EXPECT_EQ(classify(text, {}, look).pins.text(), pins) << text;
+        EXPECT_EQ(classify(text).pins.any(), *pins != '\0') << text;
     }
     // Too deep or too long to be judged is not too long to be watched.
     EXPECT_TRUE(classify("select " + std::string(200, '(') + "pg_advisory_lock(1)").pins.advisory_lock);
     EXPECT_TRUE(classify("select '" + std::string(70000, 'a') + "', pg_advisory_lock(1)").pins.advisory_lock);
+}
+
+TEST(Classify, WithoutALookAtItsReachAQueryIsNotSafe) {
+    EXPECT_TRUE(classify("select 1").reach.unsafe.empty());
+    auto const quick = classify("select a.into, f(x) from t", {}, Look::session);
+    EXPECT_FALSE(quick.reach.unsafe.empty());
+    EXPECT_TRUE(quick.reach.functions.empty());
+    EXPECT_FALSE(quick.pins.any());
+    EXPECT_TRUE(classify("select 1 into temp t", {}, Look::session).pins.temp_object);
 }
 
 TEST(Classify, AnswersOfTheSessionAreMarked) {

@@ -53,12 +53,17 @@ bool begins_query(Cursor const& cursor) {
            token.is(Word::with);
 }
 
-void read_query(Cursor& cursor, Statement& statement) {
+void read_query(Cursor& cursor, Statement& statement, Look look) {
     statement.verb = verb_of_query(cursor);
     statement.reach.unsafe.clear();
     bool const sets = read_set_config(cursor, statement);
     Pins const pins = statement.pins;
-    ReachScan(cursor, statement).run();
+    if (look == Look::reach) {
+        ReachScan(cursor, statement).run();
+    } else {
+        statement.reach.unsafe = "nobody looked at what it reads";
+        watch_query(cursor, statement);
+    }
     if (sets) statement.pins = pins;
 }
 
@@ -75,7 +80,7 @@ bool read_explain(Cursor& cursor, Statement& statement, Dialect const& dialect) 
     cursor.take(Word::verbose);
     if (begins_query(cursor)) {
         Cursor query(cursor.rest(), dialect);
-        read_query(query, statement);
+        read_query(query, statement, Look::reach);
         // Whether set_config() runs depends on ANALYZE.
         for (auto const& setting : std::exchange(statement.settings, {}))
             if (!setting.local) statement.pins.untracked_setting = true;

@@ -197,9 +197,7 @@ void ReachScan::clause_word(Word word) {
             return;
         case Word::into:
             refuse("INTO makes a table");
-            if (cursor_.peek(1).is(Word::temp) || cursor_.peek(1).is(Word::temporary) ||
-                cursor_.peek(1).is(Word::local) || cursor_.peek(1).is(Word::global))
-                statement_.pins.temp_object = true;
+            if (makes_temp(cursor_)) statement_.pins.temp_object = true;
             return;
         case Word::for_:
             if (cursor_.peek(1).is(Word::update) || cursor_.peek(1).is(Word::share) || cursor_.peek(1).is(Word::no) ||

@@ -15,6 +15,10 @@ namespace keel::sql {
 void watch_name(Cursor const& cursor, Statement& statement);
 // watch_name() for all that is left of a statement.
 void watch_rest(Cursor& cursor, Statement& statement);
+// The same for a query, where INTO may make a temporary table.
+void watch_query(Cursor& cursor, Statement& statement);
+// Whether the INTO under the cursor does.
+bool makes_temp(Cursor const& into);
 
 // One walk over tokens, without a grammar. What it cannot tell apart it counts as both: a name that may be a function
 // is at least a mention, so that a wrong guess can only cost a trip to the primary.

@@ -66,7 +66,7 @@ void read_value(Cursor& cursor, Setting& setting) {
     setting.value = std::move(value);
 }
 
-// a.b.c; empty: no name, or one that PostgreSQL would cut.
+// a.b.c; empty: no name, one that PostgreSQL would cut, or one with an empty part, which cannot be said again.
 std::string setting_name(Cursor& cursor) {
     std::string name;
     for (;;) {
@@ -81,7 +81,8 @@ std::string setting_name(Cursor& cursor) {
     // Names of settings are compared without regard to case, quoted or not (guc_name_compare).
     std::ranges::transform(name, name.begin(),
                            [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-    return name;
+    bool const whole = !name.starts_with('.') && !name.ends_with('.') && !name.contains("..");
+    return whole ? name : std::string();
 }
 
 bool may_say_temp(std::string value) {

@@ -56,6 +56,8 @@ TEST(Settings, AreSaidAgainInAnotherSession) {
         {"set a = 'x\\y'", "?a"},
         {"set a = f(1)", "?a"},
         {"set seed = 0.1", "?seed"},
+        {"set \".a\" = 1", ""},
+        {"set a.\"\".b = 1", ""},
         // More than a call of set_config: it may run never, or twice.
         {"select set_config('a', '1', false) from t", ""},
         {"select set_config('a', '1', false) limit 0", ""},

@@ -159,8 +159,12 @@ struct Pieces {
 };
 Pieces split(std::string_view text, Dialect const& dialect = {});
 
+// How far a statement is looked into. session: what it is and what it leaves behind, which every proxied statement is
+// asked; the reach of a query then says that nobody looked. reach: also what a read touches, which costs as much again.
+enum class Look { session, reach };
+
 // Understands one statement. Never fails: what is not understood is Verb::unknown and unsafe. Linear in the text's
 // length, no recursion.
-Statement classify(std::string_view text, Dialect const& dialect = {});
+Statement classify(std::string_view text, Dialect const& dialect = {}, Look look = Look::reach);
 
 }  // namespace keel::sql

@@ -34,6 +34,13 @@ bool is_local_set_config(Cursor cursor) {
     return false;
 }
 
+void watch_token(Cursor const& cursor, Statement& statement) {
+    Kind const kind = cursor.here().kind;
+    if (kind == Kind::word || kind == Kind::quoted || kind == Kind::unicode_quoted) watch_name(cursor, statement);
+    if (kind == Kind::bad) statement.verb = Verb::unknown;
+    if (kind == Kind::semicolon && cursor.peek(1).kind != Kind::end) statement.verb = Verb::unknown;
+}
+
 }  // namespace
 
 void watch_name(Cursor const& cursor, Statement& statement) {
@@ -62,12 +69,20 @@ void watch_name(Cursor const& cursor, Statement& statement) {
     }
 }
 
+bool makes_temp(Cursor const& into) {
+    Token const& next = into.peek(1);
+    return next.is(Word::temp) || next.is(Word::temporary) || next.is(Word::local) || next.is(Word::global);
+}
+
 void watch_rest(Cursor& cursor, Statement& statement) {
+    for (; !cursor.at_end(); cursor.step()) watch_token(cursor, statement);
+}
+
+void watch_query(Cursor& cursor, Statement& statement) {
     for (; !cursor.at_end(); cursor.step()) {
-        Kind const kind = cursor.here().kind;
-        if (kind == Kind::word || kind == Kind::quoted || kind == Kind::unicode_quoted) watch_name(cursor, statement);
-        if (kind == Kind::bad) statement.verb = Verb::unknown;
-        if (kind == Kind::semicolon && cursor.peek(1).kind != Kind::end) statement.verb = Verb::unknown;
+        bool const into = cursor.here().is(Word::into) && cursor.before().kind != Kind::dot;
+        if (into && makes_temp(cursor)) statement.pins.temp_object = true;
+        watch_token(cursor, statement);
     }
 }
 

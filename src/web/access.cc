@@ -13,6 +13,10 @@ namespace {
 
 constexpr std::string_view kBearer = "bearer ";
 
+Error unknown_record() {
+    return {Code::unavailable, "this node does not know the cluster's record yet", "ask another member"};
+}
+
 // The token of "Authorization: Bearer <token>" (RFC 6750, section 2.1; the scheme's case is free).
 Result<Guest> by_token(cluster::Sight const& sight, runtime::HttpRequest const& request, std::string_view header) {
     bool bearer = header.size() > kBearer.size();
@@ -24,8 +28,7 @@ Result<Guest> by_token(cluster::Sight const& sight, runtime::HttpRequest const& 
                     "use https, and replace it: pgkeel access remove, pgkeel access add");
     auto const token = parse_access_token(header.substr(kBearer.size()));
     if (!token) return fail(Code::denied, token.error().text, token.error().mend);
-    if (!sight.record)
-        return fail(Code::unavailable, "this node does not know the cluster's record yet", "ask another member");
+    if (!sight.record) return fail(unknown_record());
     KEEL_TRY(auto const access,
              cluster::find_access(*sight.record, sha256_hex(token->secret.reveal()), sight.clock.unix_ms));
     return Guest{access.role, "access token " + access.name};
@@ -38,6 +41,11 @@ std::string role_text(cluster::Role role) { return boost::describe::enum_to_stri
 Result<Guest> identify(cluster::Sight const& sight, runtime::HttpRequest const& request) {
     if (auto const header = request.headers.find("authorization"); header != request.headers.end())
         return by_token(sight, request, header->second);
+    if (!request.log_in.empty()) {
+        if (!sight.record) return fail(unknown_record());
+        KEEL_TRY(auto const access, cluster::find_access(*sight.record, request.log_in, sight.clock.unix_ms));
+        return Guest{access.role, "access token " + access.name};
+    }
     if (request.local) return Guest{cluster::Role::admin, "an operator on " + sight.name};
     if (request.secure && !request.peer_name.empty() && sight.record) {
         auto const member = sight.record->members.find(NodeId{request.peer_name});

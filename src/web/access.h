@@ -10,8 +10,9 @@ struct Guest {
     std::string who;  // "an operator on anna", "access token ci": for the history
 };
 
-// Of a bearer token when the request carries one, which then alone counts; else the Unix socket (its mode is the check)
-// and a member's certificate are an administrator's. denied: nobody that is known here.
+// Of a bearer token when the request carries one, which then alone counts; else of the log-in that the dashboard found;
+// else the Unix socket (its mode is the check) and a member's certificate are an administrator's. denied: nobody that
+// is known here.
 Result<Guest> identify(cluster::Sight const& sight, runtime::HttpRequest const& request);
 
 // What a guest without the role is told.

@@ -32,6 +32,8 @@ cluster::Sight sight() {
                           {"pipeline", sha256_hex(secret('2')), Role::operate, 0, "x"},
                           {"chief", sha256_hex(secret('3')), Role::admin, 0, "x"},
                           {"old", sha256_hex(secret('4')), Role::admin, 1'000'000, "x"}};
+    out.record->history = {{1, 5, {1}, {"a"}, "errand", "bela was restarted"},
+                           {2, 6, {1}, {"a"}, "setting", "postgres.archive_command: -> curl -u keel:hunter2 ..."}};
     return out;
 }
 
@@ -61,6 +63,7 @@ HttpResponse ask(HttpRequest request) {
     desk.reload = []() -> runtime::Task<Result<std::string>> { co_return std::string("read again"); };
     desk.doctor = []() -> runtime::Task<std::vector<Finding>> { co_return std::vector<Finding>{}; };
     desk.counters = [] { return Counters{}; };
+    desk.availability = [] { return availability::ledger_of({}, {}, 1'795'298'400'000); };
     desk.authority = []() -> runtime::Task<Result<Authority>> { co_return fail(Code::unavailable, "not here"); };
     Api api(std::move(desk));
     runtime::Io io;
@@ -90,6 +93,7 @@ TEST(Access, EachRoleMayWhatItsRouteSays) {
                                             {"GET", "/config", Role::read},
                                             {"GET", "/token", Role::admin},
                                             {"GET", "/access", Role::admin},
+                                            {"GET", "/switchover", Role::read},
                                             {"POST", "/switchover", Role::operate},
                                             {"POST", "/switchover/cancel", Role::operate},
                                             {"POST", "/failover", Role::operate, R"({"to":"bela"})"},
@@ -139,6 +143,17 @@ TEST(Access, WhatLoadBalancersAskStaysOpen) {
     }
     EXPECT_EQ(ask(asked("GET", "/nothing")).status, 404);
     EXPECT_EQ(ask(asked("POST", "/status")).status, 404);
+}
+
+TEST(Access, StrangersReadTheHistoryWithoutTheValuesOfSettings) {
+    auto request = asked("GET", "/history");
+    request.secure = false;
+    auto const open = ask(request);
+    EXPECT_THAT(open.body, HasSubstr("bela was restarted"));
+    EXPECT_THAT(open.body, HasSubstr("settings were changed"));
+    EXPECT_THAT(open.body, testing::Not(HasSubstr("hunter2")));
+    EXPECT_THAT(ask(with(asked("GET", "/history"), "Bearer " + token('1'))).body, HasSubstr("hunter2"));
+    EXPECT_THAT(ask(with(asked("GET", "/history"), "Bearer " + token('5'))).body, testing::Not(HasSubstr("hunter2")));
 }
 
 TEST(Access, ATokenThatDoesNotFitOpensNothing) {

@@ -10,6 +10,10 @@
 #include "runtime/pki.h"
 #include "web/access.h"
 #include "web/alerts.h"
+#include "web/backups.h"
+#include "web/history.h"
+#include "web/outlook.h"
+#include "web/proxies.h"
 #include "web/token.h"
 
 namespace keel::web {
@@ -38,10 +42,6 @@ Caller caller_of(cluster::Sight const& sight, HttpRequest const& request) {
     return {sight.self, guest ? guest->who : "nobody", sight.clock.unix_ms};
 }
 
-cluster::View view_now(cluster::Sight const& sight, Record const& record) {
-    return cluster::view_of(sight.self, sight.clock, record, sight.opinion, sight.peers);
-}
-
 Result<NodeId> member_of(Record const& record, std::string const& name, NodeId const& self) {
     if (name.empty()) return self;
     return cluster::find_member(record, name);
@@ -62,7 +62,7 @@ Task<Answer> switchover(Desk const& desk, HttpRequest const& request) {
     co_return co_await change(
         desk,
         [sight, caller, wanted = *body](Record& record) {
-            return cluster::request_switchover(record, view_now(sight, record), wanted, caller);
+            return cluster::request_switchover(record, cluster::view_of(sight, record), wanted, caller);
         },
         body->at_unix_ms == 0 ? "the switchover begins" : "the switchover is planned");
 }
@@ -75,7 +75,7 @@ Task<Answer> failover(Desk const& desk, HttpRequest const& request) {
     co_return co_await change(
         desk,
         [sight, caller, wanted = *body](Record& record) {
-            return cluster::request_failover(record, view_now(sight, record), wanted, caller);
+            return cluster::request_failover(record, cluster::view_of(sight, record), wanted, caller);
         },
         "the failover begins");
 }
@@ -107,7 +107,7 @@ Task<Answer> on_member(Desk const& desk, HttpRequest const& request, OnMember ed
     NodeId target;
     auto const record = co_await desk.change([&, name = body->member](Record& now) -> Status {
         KEEL_TRY(target, member_of(now, name, sight.self));
-        return edit(now, view_now(sight, now), target, caller);
+        return edit(now, cluster::view_of(sight, now), target, caller);
     });
     if (!record) co_return fail(record.error());
     auto const errand = record->errands.find(target);
@@ -287,12 +287,16 @@ constexpr std::array kRoutes = std::to_array<Route>({{"GET", "/status", Role::re
                                                      {"GET", "/topology", Role::read, &show_status},
                                                      {"GET", "/explain", Role::read, &show_explanation},
                                                      {"GET", "/doctor", Role::read, &show_findings},
+                                                     {"GET", "/history/events", Role::read, &show_events},
+                                                     {"GET", "/history/rows", Role::read, &show_rows},
+                                                     {"GET", "/availability", Role::read, &show_availability},
                                                      {"GET", "/alerts", Role::read, &show_alerts},
                                                      {"POST", "/alerts", Role::operate, &change_alerts},
                                                      {"POST", "/alerts/test", Role::operate, &test_alerts},
                                                      {"GET", "/config", Role::read, &show_settings},
                                                      {"GET", "/token", Role::admin, &show_tokens},
                                                      {"GET", "/access", Role::admin, &show_access},
+                                                     {"GET", "/switchover", Role::read, &show_outlook},
                                                      {"POST", "/switchover", Role::operate, &switchover},
                                                      {"POST", "/switchover/cancel", Role::operate, &cancel},
                                                      {"POST", "/failover", Role::operate, &failover, &accepts_loss},
@@ -300,6 +304,8 @@ constexpr std::array kRoutes = std::to_array<Route>({{"GET", "/status", Role::re
                                                      {"POST", "/resume", Role::operate, &resume},
                                                      {"POST", "/restart", Role::operate, &restart},
                                                      {"POST", "/reload", Role::operate, &reload},
+                                                     {"POST", "/backup/done", Role::operate, &backup_done},
+                                                     {"POST", "/backup/run", Role::operate, &run_backup},
                                                      {"POST", "/config", Role::admin, &configure},
                                                      {"POST", "/reinit", Role::admin, &reinit},
                                                      {"POST", "/leave", Role::admin, &leave},
@@ -307,6 +313,8 @@ constexpr std::array kRoutes = std::to_array<Route>({{"GET", "/status", Role::re
                                                      {"POST", "/tags", Role::admin, &tags},
                                                      {"POST", "/token", Role::admin, &make_token},
                                                      {"POST", "/token/revoke", Role::admin, &revoke_token},
+                                                     {"GET", "/proxies", Role::read, &show_proxies},
+                                                     {"POST", "/proxies/remove", Role::admin, &drop_proxy},
                                                      {"POST", "/access", Role::admin, &add_access},
                                                      {"POST", "/access/remove", Role::admin, &remove_access}});
 

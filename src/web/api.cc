@@ -6,9 +6,12 @@
 #include "runtime/log.h"
 #include "web/access.h"
 #include "web/actions.h"
+#include "web/dashboard.h"
 #include "web/health.h"
 #include "web/join.h"
 #include "web/metrics.h"
+#include "web/metrics_text.h"
+#include "web/proxies.h"
 
 namespace keel::web {
 
@@ -42,12 +45,6 @@ int status_for(Code code) {
     return 500;
 }
 
-HttpResponse refuse(Error const& error) {
-    Refusal const body{error.text, error.mend, to_string(error.code),
-                       error.outcome == Outcome::unknown ? "unknown" : "not_done"};
-    return {status_for(error.code), "application/json", json::write(body)};
-}
-
 HttpResponse answer(Result<std::string> const& body) {
     if (!body) return refuse(body.error());
     return {200, "application/json", *body};
@@ -78,8 +75,38 @@ std::string cluster_json(cluster::ClusterStatus const& status) {
     return boost::json::serialize(out);
 }
 
+// What was set may be somebody's secret, such as a command with a password: strangers do not see it.
+std::string history_json(Sight const& sight, HttpRequest const& request) {
+    std::vector<cluster::HistoryEvent> events;
+    if (sight.record) events = sight.record->history;
+    if (!identify(sight, request)) {
+        for (auto& event : events) {
+            if (event.kind == "setting") event.text = "settings were changed; whoever has the role read sees which";
+        }
+    }
+    return json::write(events);
+}
+
+// What the proxy of this node said of itself last, as Prometheus text.
+struct ProxyFigures {
+    std::string text;
+    Instant heard{};
+};
+constexpr Duration kProxySilent = 10s;
+
+// Figures of a proxy that went silent are left out: they would stand for ever.
+std::string proxy_metrics(Desk const& desk, ProxyFigures const& last, Instant now) {
+    if (!desk.has_proxy) return {};
+    bool const up = last.heard != Instant{} && now - last.heard <= kProxySilent;
+    Text out;
+    out.gauge("pgkeel_proxy_up", "1 while the proxy of this node tells its figures.", flag(up));
+    if (!up) return out.take();
+    out.gauge("pgkeel_proxy_figures_age_seconds", "Age of the proxy's figures.", to_seconds(now - last.heard));
+    return out.take() + last.text;
+}
+
 // For everybody and plain HTTP: what load balancers and Prometheus ask. Nothing secret, nothing that changes anything.
-std::optional<HttpResponse> open_answer(Desk const& desk, HttpRequest const& request) {
+std::optional<HttpResponse> open_answer(Desk const& desk, ProxyFigures const& proxy, HttpRequest const& request) {
     Sight const sight = desk.look();
     if (auto const health = health_of(request.path, request.query, sight)) {
         boost::json::object body{{"state", health->good ? "running" : "not here"},
@@ -91,44 +118,49 @@ std::optional<HttpResponse> open_answer(Desk const& desk, HttpRequest const& req
     if (request.path == "/metrics") {
         auto const alerts = desk.alerts ? std::optional(desk.alerts()) : std::nullopt;
         return HttpResponse{200, "text/plain; version=0.0.4; charset=utf-8",
-                            render_metrics(sight, desk.counters(), desk.version, alerts ? &*alerts : nullptr)};
+                            render_metrics(sight, desk.counters(), desk.version, alerts ? &*alerts : nullptr) +
+                                render_availability(desk.availability()) + proxy_metrics(desk, proxy, sight.clock.now)};
     }
     if (request.path == "/cluster")
         return HttpResponse{200, "application/json", cluster_json(cluster::status_of(sight))};
-    if (request.path == "/history") {
-        std::vector<cluster::HistoryEvent> const none;
-        return HttpResponse{200, "application/json", json::write(sight.record ? sight.record->history : none)};
-    }
+    if (request.path == "/history") return HttpResponse{200, "application/json", history_json(sight, request)};
     return std::nullopt;
 }
 
 }  // namespace
 
-struct Api::State {
-    Desk desk;
+HttpResponse refuse(Error const& error) {
+    Refusal const body{error.text, error.mend, to_string(error.code),
+                       error.outcome == Outcome::unknown ? "unknown" : "not_done"};
+    return {status_for(error.code), "application/json", json::write(body)};
+}
 
-    // The agent's own processes are the only ones that may come in here.
-    Task<HttpResponse> for_proxy(HttpRequest const& request) {
-        if (!request.local)
-            co_return refuse({Code::denied, request.path + " is for the proxy of this node", "connect to the proxy"});
-        HttpResponse response;
-        if (request.path == "/proxy/routes") {
-            response.content_type = "application/x-ndjson";
-            response.stream = desk.routes;
-            co_return response;
-        }
-        if (request.path == "/proxy/users") co_return answer(co_await desk.users());
-        co_return refuse({Code::not_found, "there is nothing at " + request.path, "/proxy/routes, /proxy/users"});
-    }
+struct Api::State {
+    explicit State(Desk given) : desk(std::move(given)), dashboard(desk.version) {}
+
+    Desk desk;
+    Dashboard dashboard;
+    ProxyFigures proxy;
 
     Task<HttpResponse> get(HttpRequest const& request) {
-        if (request.path.starts_with("/proxy/")) co_return co_await for_proxy(request);
-        if (auto response = open_answer(desk, request)) co_return *std::move(response);
+        if (request.path.starts_with("/proxy/")) co_return co_await get_for_proxy(desk, request);
+        if (auto response = dashboard.get(desk, request)) co_return *std::move(response);
+        if (auto response = open_answer(desk, proxy, request)) co_return *std::move(response);
         co_return co_await guarded("GET", request);
     }
 
+    HttpResponse take_figures(HttpRequest const& request) {
+        if (!request.local)
+            return refuse({Code::denied, request.path + " is for the proxy of this node", "read /metrics"});
+        proxy = {request.body, desk.look().clock.now};
+        return {200, "application/json", "{}"};
+    }
+
     Task<HttpResponse> post(HttpRequest const& request) {
+        if (request.path == "/proxy/figures") co_return take_figures(request);
         if (request.path == "/join") co_return co_await join(request);
+        if (request.path.starts_with("/proxy/")) co_return co_await post_for_proxy(desk, request);
+        if (auto response = dashboard.post(desk, request)) co_return *std::move(response);
         co_return co_await guarded("POST", request);
     }
 
@@ -168,16 +200,23 @@ struct Api::State {
         auto body = json::read<JoinRequest>(request.body);
         if (!body) co_return refuse({Code::invalid, "the body does not fit: " + body.error().text, "use pgkeel join"});
         std::string const name = body->member.name;
+        bool const only_check = body->only_check;
         auto const admitted = co_await admit(desk, *std::move(body));
         if (!admitted) {
             runtime::log::warning("api", "join from {} refused: {}", request.from, admitted.error().text);
             co_return refuse(admitted.error());
         }
-        runtime::log::info("api", "{} joined from {}", name, request.from);
+        if (!only_check) runtime::log::info("api", "{} joined from {}", name, request.from);
         co_return HttpResponse{200, "application/json", json::write(*admitted)};
     }
 
     Task<HttpResponse> handle(HttpRequest request) {
+        if (request.headers.contains("cookie") || request.headers.contains("sec-fetch-site") ||
+            request.headers.contains("origin")) {
+            auto const sight = desk.look();
+            dashboard.recognise(sight, request);
+            if (auto const ours = dashboard.judge_origin(sight, request); !ours) co_return refuse(ours.error());
+        }
         if (request.method == "GET") co_return co_await get(request);
         if (request.method == "HEAD" || request.method == "OPTIONS") {
             HttpResponse response = co_await get(request);

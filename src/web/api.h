@@ -6,6 +6,8 @@
 #include <memory>
 
 #include "alert/listing.h"
+#include "availability/outages.h"
+#include "availability/row.h"
 #include "cluster/operations.h"
 #include "cluster/status.h"
 #include "config/problem.h"
@@ -52,6 +54,12 @@ struct StoreHint {
 };
 BOOST_DESCRIBE_STRUCT(StoreHint, (), (kind, endpoints, prefix, user, private_authority, client_certificate))
 
+// A stretch of the history, Unix milliseconds, both ends included; of more than `most` the last.
+struct Span {
+    std::int64_t from_ms = 0, until_ms = 0;
+    std::size_t most = 0;
+};
+
 // What the agent offers. app/ fills it in; every function is called on the agent's one thread and must be there.
 struct Desk {
     using Edit = std::function<Status(cluster::Record&)>;
@@ -67,16 +75,28 @@ struct Desk {
     // What PostgreSQL itself has against these parameters, before they become every node's.
     std::function<runtime::Task<Status>(std::map<std::string, std::string>)> try_parameters;
     std::function<Counters()> counters;
-    // For the proxies of this node, through its Unix socket only: routes as they change, and the roles' verifiers.
-    std::function<runtime::Task<void>(runtime::HttpStream&)> routes;
-    std::function<runtime::Task<Result<std::string>>()> users;
+    // Notified when the record or this node's state has changed, as long as it is held.
+    std::function<std::shared_ptr<runtime::Event>()> watch;
+    // For proxies: routes as they change (to a proxy host, as long as it is one; empty: this node's own proxy), the
+    // roles' verifiers (to another host only those that let nobody in by themselves), and what a database has (only the
+    // version, when that is the known one).
+    std::function<runtime::Task<void>(runtime::HttpStream&, NodeId reader)> routes;
+    std::function<runtime::Task<Result<std::string>>(bool to_another_host)> users;
+    std::function<runtime::Task<Result<std::string>>(std::string database, std::string known)> catalogue;
     // Read from <dir>/pki when asked; never kept.
     std::function<runtime::Task<Result<Authority>>()> authority;
     // Empty on a witness, which keeps no book of alerts.
     std::function<alert::Listing()> alerts;
     std::function<runtime::Task<Status>(alert::Request)> ask_alerts;
     std::function<runtime::Task<Result<std::vector<alert::TestResult>>>(std::string channel)> test_alerts;
-    StoreHint store;  // from node.toml, for nodes that join
+    // What the repository for backups holds, oldest first; empty on a witness.
+    std::function<std::vector<cluster::KeptBackup>()> kept_backups;
+    // What is kept on disk for a year, and the outages in it.
+    std::function<runtime::Task<Result<std::vector<cluster::HistoryEvent>>>(Span)> events;
+    std::function<runtime::Task<Result<std::vector<availability::Row>>>(Span)> rows;
+    std::function<availability::Ledger()> availability;
+    bool has_proxy = false;  // this node runs one
+    StoreHint store;         // from node.toml, for nodes that join
     std::string version;
 };
 

@@ -1,5 +1,7 @@
 #include "web/join.h"
 
+#include <fmt/format.h>
+
 #include "config/node_config.h"
 #include "runtime/pki.h"
 #include "web/token.h"
@@ -23,10 +25,23 @@ Status check(JoinRequest const& request) {
                     "use 1..63 of a-z, 0-9 and '-', beginning with a letter");
     if (request.node.value.size() != 36)
         return fail(Code::invalid, "the node's id is not a UUID", "pgkeel join makes one");
+    if (member.kind == cluster::Kind::proxy)
+        return fail(Code::invalid, "a proxy host is no member", "use pgkeel proxy join");
     bool const data = member.kind == cluster::Kind::data;
     if (host_of(member.peer).empty() || host_of(member.api).empty() || host_of(member.postgres).empty() == data)
         return fail(Code::invalid, "an address of the node is missing", "name it with --address");
     return {};
+}
+
+// A restored copy has the same system identifier; a cluster that took over a repository has another of its own.
+Status check_archive(JoinRequest const& request, cluster::Record const& record) {
+    bool const fits = request.archive_owner.empty() ||
+                      (request.archive_owner == record.cluster_id && request.archive_system == record.system_id);
+    if (fits) return {};
+    return fail(Code::conflict,
+                fmt::format("the repository holds the archive of another cluster (its owner is {}), not of {} ({})",
+                            request.archive_owner, record.name, record.cluster_id),
+                "name this cluster's repository, as its nodes have it in the section [backup] of node.toml");
 }
 
 }  // namespace
@@ -45,6 +60,13 @@ runtime::Task<Result<JoinAnswer>> admit(Desk const& desk, JoinRequest request) {
         if (auto status = cluster::consume_token(record, hash, member.kind, caller); !status) return status;
         return cluster::add_member(record, id, member, caller);
     };
+    if (request.only_check || !request.archive_owner.empty()) {
+        // First the token: who has none learns nothing of the archive.
+        auto copy = *sight.record;
+        if (auto status = edit(copy); !status) co_return fail(std::move(status).error());
+        if (auto status = check_archive(request, *sight.record); !status) co_return fail(std::move(status).error());
+    }
+    if (request.only_check) co_return JoinAnswer{};
     auto const authority = co_await desk.authority();
     if (!authority) co_return fail(authority.error());
     if (authority->key.empty())

@@ -10,8 +10,11 @@ struct JoinRequest {
     std::string request;  // PKCS #10, PEM; its common name is the node's UUID
     NodeId node;
     cluster::Member member;
+    // Whose archive its data comes out of: the cluster's and the database cluster's identifier. Empty: of no archive.
+    std::string archive_owner = {}, archive_system = {};
+    bool only_check = false;  // the answer says nothing: the same request would be granted now
 };
-BOOST_DESCRIBE_STRUCT(JoinRequest, (), (secret, request, node, member))
+BOOST_DESCRIBE_STRUCT(JoinRequest, (), (secret, request, node, member, archive_owner, archive_system, only_check))
 
 struct JoinAnswer {
     std::string certificate;    // PEM

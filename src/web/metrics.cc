@@ -81,6 +81,7 @@ std::string render_metrics(cluster::Sight const& sight, Counters const& counters
     write_senders(out, sight);
     write_vitals(out, sight);
     write_cluster(out, sight);
+    write_backups(out, sight);
     if (alerts != nullptr) write_alerts(out, *alerts);
     out.counter("pgkeel_elections_total", "Epochs that this node saw begin.", counters.elections);
     out.counter("pgkeel_promotions_total", "Promotions of this node.", counters.promotions);

@@ -12,4 +12,7 @@ namespace keel::web {
 std::string render_metrics(cluster::Sight const& sight, Counters const& counters, std::string const& version,
                            alert::Listing const* alerts = nullptr);
 
+// What follows it: what clients could not do, from the history.
+std::string render_availability(availability::Ledger const& ledger);
+
 }  // namespace keel::web

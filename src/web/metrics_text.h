@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -43,6 +44,17 @@ class Text {
         out_ +=
             inside.empty() ? fmt::format("{} {}\n", name_, value) : fmt::format("{}{{{}}} {}\n", name_, inside, value);
     }
+    // With labels that are written and escaped already.
+    template <class Number>
+    void sample_of(Number value, std::string_view labels) {
+        fmt::format_to(std::back_inserter(out_), "{}{{{}}} {}\n", name_, labels, value);
+    }
+    // Of a histogram: _bucket, _sum, _count.
+    template <class Number>
+    void part(char const* suffix, Number value, std::string_view labels) {
+        out_ += labels.empty() ? fmt::format("{}{} {}\n", name_, suffix, value)
+                               : fmt::format("{}{}{{{}}} {}\n", name_, suffix, labels, value);
+    }
     template <class Number>
     void gauge(char const* name, char const* help, Number value) {
         family(name, "gauge", help);
@@ -68,6 +80,7 @@ void write_senders(Text& out, cluster::Sight const& sight);
 void write_vitals(Text& out, cluster::Sight const& sight);
 // What the cluster looks like from here.
 void write_cluster(Text& out, cluster::Sight const& sight);
+void write_backups(Text& out, cluster::Sight const& sight);
 void write_alerts(Text& out, alert::Listing const& alerts);
 
 }  // namespace keel::web

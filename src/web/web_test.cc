@@ -201,5 +201,18 @@ TEST(Tags, are_set_by_their_text) {
     EXPECT_THAT(set_tag(tags, "colour", "red").error().mend, HasSubstr("nofailover"));
 }
 
+TEST(Metrics, AvailabilityHasNoSampleWhereThereWasNoOutage) {
+    availability::Ledger ledger = availability::ledger_of({}, {}, 1'795'298'400'000);
+    auto const calm = render_availability(ledger);
+    EXPECT_THAT(calm, HasSubstr("pgkeel_availability_ratio{window=\"30d\"} 1\n"));
+    EXPECT_THAT(calm, HasSubstr("pgkeel_availability_down_now_seconds 0\n"));
+    EXPECT_THAT(calm, testing::Not(HasSubstr("pgkeel_availability_mttr_seconds{")));
+    ledger.down_since_ms = ledger.unix_ms - 2500;
+    ledger.days30.mttr_seconds = 0.9;
+    auto const down = render_availability(ledger);
+    EXPECT_THAT(down, HasSubstr("pgkeel_availability_down_now_seconds 2.5\n"));
+    EXPECT_THAT(down, HasSubstr("pgkeel_availability_mttr_seconds{window=\"30d\"} 0.9\n"));
+}
+
 }  // namespace
 }  // namespace keel::web

@@ -3,9 +3,10 @@
 
 usage: bench.py [--binary build/release/pgkeel] [--repeat 20] [figure...]
 
-figures: postmaster node-quorum node-async switchover guardian idle rewind build (default: all but build)
+figures: postmaster node-quorum node-async switchover guardian idle rewind scrape page live alert build (default: all but build)
 """
 import argparse
+import functools
 import os
 import pathlib
 import platform
@@ -21,13 +22,15 @@ sys.path[:0] = [str(ROOT / "tests/integration"), str(ROOT / "tests/bench")]
 import guardian  # noqa: E402
 import processes  # noqa: E402
 import program  # noqa: E402
+import sight  # noqa: E402
 from client import Client  # noqa: E402
 from cluster import Cluster  # noqa: E402
 from waiting import wait_for  # noqa: E402
 import signal  # noqa: E402
 
 REWIND_MB = 1024
-IDLE_SECONDS = 20
+IDLE_SECONDS = 30
+SETTLE_SECONDS = 35  # a new connection between nodes costs more for 30 s
 
 
 def line(name, text, goal=""):
@@ -108,12 +111,13 @@ def bench_idle(args):
     cluster = Cluster(3)
     try:
         primary = cluster.wait_whole()
-        for what, node in (("primary", primary), ("standby", cluster.standbys()[0])):
-            agent = node.inner("agent")
-            before, start = processor_seconds(agent), time.monotonic()
-            time.sleep(IDLE_SECONDS)
-            share = (processor_seconds(agent) - before) / (time.monotonic() - start)
-            line(f"agent of an idle {what}", f"{resident_mb(agent):.1f} MB resident, {share * 100:.2f} % of a core",
+        agents = {"primary": primary.inner("agent"), "standby": cluster.standbys()[0].inner("agent")}
+        time.sleep(SETTLE_SECONDS)
+        before, start = {what: processor_seconds(pid) for what, pid in agents.items()}, time.monotonic()
+        time.sleep(IDLE_SECONDS)
+        for what, pid in agents.items():
+            share = (processor_seconds(pid) - before[what]) / (time.monotonic() - start)
+            line(f"agent of an idle {what}", f"{resident_mb(pid):.1f} MB resident, {share * 100:.2f} % of a core",
                  "<= 30 MB, <= 1 %")
     finally:
         cluster.close()
@@ -154,8 +158,13 @@ def bench_build(args):
         line("build from scratch, with all tests", f"{time.monotonic() - start:.0f} s", "<= 600 s on 2 cores")
 
 
+def bench_sight(name, args):
+    getattr(sight, "bench_" + name)(args, line)
+
+
 FIGURES = {"postmaster": bench_postmaster, "node-quorum": bench_node_quorum, "node-async": bench_node_async,
-           "switchover": bench_switchover, "guardian": bench_guardian, "idle": bench_idle, "rewind": bench_rewind, "build": bench_build}
+           "switchover": bench_switchover, "guardian": bench_guardian, "idle": bench_idle, "rewind": bench_rewind,
+           **{name: functools.partial(bench_sight, name) for name in ("scrape", "page", "live", "alert")}, "build": bench_build}
 
 
 def conditions(args):

@@ -27,7 +27,7 @@ class Host(Node):
         machine = f"pgkeel-chaos-{cluster.network.number}-{host}"
         self.disk, self.group = None, groups() / machine
         self.directory = cluster.root / name / "disk" / "node"
-        self.stopped, self.environment, self.program = set(), [], None
+        self.stopped, self.program = set(), None
         try:
             self.group.mkdir()
             self.disk = Disk(cluster.root / name / "disk", machine)
@@ -45,7 +45,7 @@ class Host(Node):
     def service(self):
         """In the machine's group from the first process on."""
         enter = 'echo $$ > "$0/cgroup.procs" && exec "$@"'
-        return ["sh", "-c", enter, str(self.group), "env", *self.environment, *super().service()]
+        return ["sh", "-c", enter, str(self.group), *super().service()]
 
     def start(self):
         self.note("pgkeel is started")

@@ -3,7 +3,6 @@ import os
 import pathlib
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import threading
@@ -11,16 +10,11 @@ import threading
 import processes
 import program
 import psycopg
+from network import free_port
 from waiting import wait_for
 from words import Words
 
 LIBRARY = program.ROOT / "build/ext" / program.postgres_bin().parent.name / "pgkeel.so"
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def as_user(*command, **options):

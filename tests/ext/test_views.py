@@ -1,6 +1,4 @@
 """CREATE EXTENSION pgkeel from an installation of its own, and what people see through it."""
-import subprocess
-
 import program
 import psycopg
 import pytest
@@ -11,36 +9,18 @@ from words import REMOTE_FLUSH
 
 @pytest.fixture(scope="module")
 def stage(template):
-    """What `tools/ext install` installs, below a directory of the tests."""
-    root = template.root / "stage"
-    subprocess.run([program.ROOT / "tools/ext", "install"], check=True, env={"DESTDIR": str(root), "PATH": "/usr/bin:/bin"})
-    subprocess.run(["chmod", "-R", "a+rX", root], check=True)
-    return root
-
-
-def libraries(stage):
-    major = program.postgres_bin().parent.name
-    return next(stage.glob(f"**/usr/lib/postgresql/{major}/lib/pgkeel.so"))
-
-
-def found_in(stage):
-    """The settings by which a server finds an extension there: Debian's before PostgreSQL 18, PostgreSQL's own since."""
-    major = program.postgres_bin().parent.name
-    if int(major) < 18:
-        return {"extension_destdir": stage}
-    control = next(stage.glob(f"**/usr/share/postgresql/{major}/extension/pgkeel.control"))
-    return {"extension_control_path": f"{control.parent.parent}:$system",
-            "dynamic_library_path": f"{libraries(stage).parent}:$libdir"}
+    return program.install_extension(template.root / "stage")
 
 
 @pytest.fixture(scope="module")
 def pair(template, stage):
     """A primary with the extension and a standby."""
-    first = Server(template, preload=libraries(stage), settings=found_in(stage))
+    library, found = program.installed_library(stage), program.finds_extension_in(stage)
+    first = Server(template, preload=library, settings=found)
     first.words.allow()
     first.start()
     first.run("CREATE EXTENSION pgkeel; CREATE ROLE watcher LOGIN; GRANT pg_monitor TO watcher; CREATE ROLE nosy LOGIN")
-    second = Server(template, copy=False, preload=libraries(stage), settings=found_in(stage))
+    second = Server(template, copy=False, preload=library, settings=found)
     as_user(program.postgres_bin() / "pg_basebackup", "-h", first.socket, "-p", first.port, "-U", "postgres", "-D", second.data,
             "-R", "-X", "stream", "-c", "fast", "--no-sync")
     second.settings["primary_conninfo"] = f"host={first.socket} port={first.port} user=postgres application_name=b"
@@ -75,7 +55,7 @@ def test_fence_shows_a_shut_gate_with_its_reason(pair):
 
 
 def test_fence_without_the_library_preloaded_says_what_to_do(pair, make_server, stage):
-    bare = make_server(settings={**found_in(stage), "shared_preload_libraries": ""})
+    bare = make_server(settings={**program.finds_extension_in(stage), "shared_preload_libraries": ""})
     del bare.settings["pgkeel.gate_file"]
     bare.start()
     bare.run("CREATE EXTENSION pgkeel")

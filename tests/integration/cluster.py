@@ -7,15 +7,13 @@ import secrets
 import shutil
 import tempfile
 
-import psycopg
-
 import audit as auditing
 from network import PORTS, Loopback, Switch
 from node import Node
 from program import run
 from waiting import NotYet, wait_for
 
-NAMES = ["anna", "bela", "cleo", "dora", "emil", "fritz"]
+NAMES = ["anna", "bela", "cleo", "dora", "emil", "fritz", "gerda", "hugo", "ines", "jakob", "karla"]
 
 
 class Cluster:

@@ -3,7 +3,13 @@ import pytest
 
 import program
 from cluster import Cluster
+from object_store import Swift
+from restoring import configure, key_file
 from sharing import shared
+
+
+def pytest_addoption(parser):
+    parser.addoption("--differential", default="1..12", metavar="FIRST..LAST", help="seeds of test_proxy_differential.py")
 
 
 def pytest_sessionstart(session):
@@ -45,3 +51,20 @@ def own_cluster():
     yield make
     for cluster in made:
         cluster.close()
+
+
+@pytest.fixture(scope="module")
+def swift():
+    """A real object store that speaks S3."""
+    server = Swift()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def encrypted_in_bucket(own_cluster, swift, request):
+    """Three nodes whose repository is in the bucket, encrypted."""
+    cluster = own_cluster(3)
+    cluster.prefix = request.function.__name__
+    return configure(cluster, encryption_key_file=key_file(cluster, "key", "0123456789abcdef" * 4),
+                     **swift.settings(cluster.prefix))

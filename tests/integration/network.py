@@ -28,13 +28,28 @@ def is_free(address, port):
         return True
 
 
+def free_port():
+    """Of loopback, free a moment ago: for a server of another project, which does not say which one it took."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def numbers():
+    """Of networks, in random order. Tests that run side by side have numbers of their own: they may choose at once."""
+    mine = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 2
+    out = [number for number in range(1, 255) if number % 2 == mine]
+    random.shuffle(out)
+    return out
+
+
 class Loopback:
     """127.77.N.x with an N that nobody uses."""
 
     namespaces = False
 
     def __init__(self):
-        for number in random.sample(range(1, 255), 254):
+        for number in numbers():
             self.base = f"127.77.{number}"
             if all(is_free(self.address(host), port) for host in range(1, 8) for port in PORTS.values()):
                 return
@@ -65,7 +80,7 @@ class Switch:
         if os.geteuid() != 0:
             raise AssertionError("tests with network namespaces need root: sudo tests/integration/run")
         used = ip("-o", "address") + ip("route")
-        for number in random.sample(range(1, 255), 254):
+        for number in numbers():
             if f"10.213.{number}." not in used and f"pgkeel{number}br" not in used:
                 self.number, self.base = number, f"10.213.{number}"
                 break

@@ -1,7 +1,6 @@
 """One node of a test's cluster: its directory, its address, its real process tree."""
 import json
 import os
-import pathlib
 import signal
 import ssl
 import subprocess
@@ -23,6 +22,7 @@ class Node:
         self.address = cluster.network.address(host)
         self.process = None
         self.starts = 0
+        self.environment = []  # of its service: "NAME=value"
         cluster.network.plug(host)
 
     # ---- the program ----------------------------------------------------------------------------------------------
@@ -33,7 +33,7 @@ class Node:
 
     def service(self):
         """What a service manager starts."""
-        return self.command("node", "--dir", self.directory)
+        return ["env", *self.environment, *self.command("node", "--dir", self.directory)]
 
     def keel(self, *words, seconds=60):
         """Runs a command against this node's directory; the result, whatever it was."""

@@ -37,6 +37,35 @@ def postgres_bin():
     return found[-1].parent
 
 
+def install_extension(root):
+    """What `tools/ext install` installs, below a directory that every user may read; the directory."""
+    run([ROOT / "tools/ext", "install"], 300, env={"DESTDIR": str(root), "PATH": "/usr/bin:/bin"}).check_returncode()
+    run(["chmod", "-R", "a+rX", root]).check_returncode()
+    return root
+
+
+def installed_library(root):
+    return next(root.glob(f"**/usr/lib/postgresql/{postgres_bin().parent.name}/lib/pgkeel.so"))
+
+
+def finds_extension_in(root):
+    """The settings by which a server finds an extension there: Debian's before PostgreSQL 18, PostgreSQL's own since."""
+    major = postgres_bin().parent.name
+    if int(major) < 18:
+        return {"extension_destdir": root}
+    control = next(root.glob(f"**/usr/share/postgresql/{major}/extension/pgkeel.control"))
+    return {"extension_control_path": f"{control.parent.parent}:$system",
+            "dynamic_library_path": f"{installed_library(root).parent}:$libdir"}
+
+
+def faked_clock(**settings):
+    """The environment, as env(1) takes it, of programs whose wall clock libfaketime shows; their other clocks go on."""
+    found = sorted(pathlib.Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
+    if not found:
+        raise Missing("no libfaketime. mend: make deps")
+    return [f"LD_PRELOAD={found[0]}", "FAKETIME_DONT_FAKE_MONOTONIC=1", *(f"{name}={value}" for name, value in settings.items())]
+
+
 def etcd():
     found = shutil.which("etcd")
     if not found:

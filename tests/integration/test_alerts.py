@@ -156,6 +156,51 @@ def test_what_waits_survives_its_speaker(three, receivers):
     assert len(firing) == len(set(firing)) == 2, receivers.hook.taken
 
 
+def test_what_nobody_acknowledges_wakes_the_next_one(three, receivers):
+    """A channel for the case that the first one is not read. It hears of the end, too."""
+    primary = three.wait_whole()
+    boss = Http()
+    try:
+        receivers.install(three, f"""{receivers.text}{PAUSED_AT_ONCE}
+[webhook.boss]
+url = "http://127.0.0.1:{boss.port}/"
+after_s = 2
+""")
+        def changes():  # of what went before there may be an alert, too
+            return [line["change"] for line in boss.lines() if line["rule"] == "paused"]
+        primary.ok("pause")
+        wait_for(changes, 30, "the boss is told", three.describe)
+        primary.ok("resume")
+        wait_for(lambda: len(changes()) > 1, 30, "and of the end", three.describe)
+        assert changes() == ["escalated", "resolved"]
+        assert any("NOBODY HAS ACKNOWLEDGED" in text and "critical: paused" in text for text in boss.texts())
+        wait_for(lambda: receivers.told("RESOLVED") == EVERYBODY_ONCE, 30, "the others hear of the end", three.describe)
+        assert not any(receivers.told("NOBODY HAS").values()), "they were told at once"
+        assert ", when nobody has acknowledged for 2 s" in primary.ok("alert", "list")
+    finally:
+        boss.close()
+
+
+def test_a_clock_that_is_wrong_is_named(three, receivers):
+    """A standby's is five minutes behind. Nothing else comes of it."""
+    primary = three.wait_whole()
+    late = three.standbys()[0]
+    receivers.install(three, receivers.text + "[rule.clock]\nhold_s = 1\n")
+    late.terminate()
+    late.environment = program.faked_clock(FAKETIME="-6m")
+    late.start()
+    try:
+        receivers.wait_told(f"clock:{late.name}: the clock of {late.name} is 6 min behind the others", describe=three.describe)
+        assert three.wait_whole() is primary
+    finally:
+        late.environment = []
+        late.terminate()
+    late.start()
+    receivers.wait_told("RESOLVED", describe=three.describe)
+    assert set(line["rule"] for line in receivers.hook.lines()) <= {"clock", "member_down"}, receivers.hook.taken
+    three.wait_whole()
+
+
 def test_a_bot_that_asks_to_wait_is_obeyed(three, receivers):
     """Telegram answers 429 with retry_after. Nothing is sent until that is over, and nothing is lost."""
     primary = three.wait_whole()

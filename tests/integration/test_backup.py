@@ -1,94 +1,19 @@
 """WAL archive, base backups and restores with real clusters: what was acknowledged comes back, row by row."""
-import contextlib
 import json
 import signal
+import subprocess
+import time
 
 import processes
-import program
 import pytest
-from program import run
+from restoring import change_byte, check_rows, facts, number, restore, server_of, wait_archived, with_repository
 from waiting import NotYet, wait_for
 
 
 @pytest.fixture
 def archived(own_cluster):
-    """Three nodes that share a repository, and have one backup in it."""
-    cluster = own_cluster(3)
-    repository = cluster.root / "repository"
-    repository.mkdir()
-    run(["chown", program.SERVER_USER, repository])
-    cluster.repository = repository
-    for node in cluster.nodes:
-        node.edit_config("backup", "repository", f'"{repository}"')
-        node.terminate()
-    cluster.wait_whole(90)
-    wait_for(lambda: facts(cluster)["wal"], 30, "WAL in the repository", cluster.describe)
-    return cluster
-
-
-def facts(cluster):
-    done = cluster.any_running().keel("backup", "list", "--json")
-    if done.returncode != 0:
-        raise NotYet(done.stderr)
-    return json.loads(done.stdout)
-
-
-def number(lsn):
-    high, low = lsn.split("/")
-    return int(high, 16) << 32 | int(low, 16)
-
-
-def wait_archived(cluster, lsn):
-    """Until the WAL up to there is in the repository without a hole."""
-    def there():
-        found = facts(cluster)
-        if len(found["wal"]) != 1 or number(found["wal"][0]["to"]) < number(lsn):
-            raise NotYet(f"{found['wal']} has not {lsn}")
-        return found
-    return wait_for(there, 60, f"the archive has {lsn}", cluster.describe)
-
-
-def restore(cluster, name, *options):
-    place = cluster.root / "restores"
-    place.mkdir(exist_ok=True)
-    run(["chown", program.SERVER_USER, place])
-    to = place / name
-    done = cluster.any_running().keel("restore", "--to", to, "--postgres-bin", program.postgres_bin(), *options,
-                                      seconds=180)
-    return to, done
-
-
-@contextlib.contextmanager
-def server_of(cluster, data):
-    """The restored server, running; gives a function that asks it."""
-    socket = cluster.root / "restored-socket"
-    socket.mkdir(exist_ok=True)
-    run(["chown", program.SERVER_USER, socket])
-    control = [program.postgres_bin() / "pg_ctl", "-D", data, "-w"]
-    done = run(program.as_server_user([*control, "-l", data / "again.log", "-o",
-                                       f"-p 5432 -c unix_socket_directories={socket} -c listen_addresses=", "start"]), 60,
-               cwd="/")
-    assert done.returncode == 0, done.stdout + done.stderr
-
-    def ask(text):
-        answer = run(program.as_server_user([program.postgres_bin() / "psql", "-XAtq", "-h", socket, "-p", "5432", "-U", "postgres",
-                                             "-d", "audit", "-c", text]), cwd="/")
-        assert answer.returncode == 0, answer.stderr
-        return answer.stdout.split()
-    try:
-        yield ask
-    finally:
-        run(program.as_server_user([*control, "-m", "immediate", "stop"]), 60, cwd="/")
-
-
-def check_rows(load, rows, minimum=100):
-    """Every acknowledged row is there, and none that nobody wrote."""
-    stored = [int(row) for row in rows]
-    acknowledged = {row for writer in load.writers for row in writer.ledger.acknowledged}
-    unknown = {row for writer in load.writers for row in writer.ledger.unknown}
-    assert len(acknowledged) >= minimum
-    assert not acknowledged - set(stored), f"lost: {sorted(acknowledged - set(stored))[:20]}"
-    assert set(stored) <= acknowledged | unknown and len(stored) == len(set(stored))
+    """Three nodes that share a repository."""
+    return with_repository(own_cluster(3))
 
 
 def test_restore_after_failovers_in_mid_load(archived):
@@ -182,14 +107,6 @@ def test_killed_archivers_and_points_in_time(archived):
     assert done.returncode == 0 and "target" in done.stdout and not to.exists(), done.stderr
 
 
-def change_byte(path):
-    with open(path, "r+b") as file:
-        file.seek(path.stat().st_size // 2)
-        byte = file.read(1)
-        file.seek(-1, 1)
-        file.write(bytes([byte[0] ^ 1]))
-
-
 def test_altered_objects_are_found(archived):
     """One bit of a WAL segment, then of a backup, changes on the repository's disk: verify finds it, and a restore ends
     with an error and never with less than was asked for.
@@ -202,7 +119,7 @@ def test_altered_objects_are_found(archived):
     wait_archived(archived, primary.admin("SELECT pg_current_wal_flush_lsn()"))
     start = number(next(one for one in facts(archived)["backups"] if one["label"] == label)["end"]) >> 24
     wal = archived.repository / facts(archived)["system_id"] / "wal"
-    segment = next(path for path in sorted(wal.iterdir()) if path.name[8:24] == f"{0:08X}{start + 1:08X}")
+    segment = next(path for path in sorted(wal.rglob("*.zst")) if path.name[8:24] == f"{0:08X}{start + 1:08X}")
     change_byte(segment)
     _, done = restore(archived, "altered-wal")
     assert done.returncode != 0, done.stdout
@@ -215,3 +132,54 @@ def test_altered_objects_are_found(archived):
     assert done.returncode != 0 and "base.tar.zst" in done.stderr, done.stdout + done.stderr
     _, done = restore(archived, "altered-backup")
     assert done.returncode != 0 and "base.tar.zst" in done.stderr, done.stdout + done.stderr
+
+
+def stopped_in_mid_backup(cluster, node, *options):
+    """`pgkeel backup create`, stopped while the server has files to send."""
+    process = subprocess.Popen([*map(str, node.command("backup", "create", *options, "--dir", node.directory))],
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    backups = cluster.repository / facts(cluster)["system_id"] / "backup"
+    end = time.monotonic() + 60
+    while not list(backups.glob(f"*-{node.name}/*.zst.*")):
+        assert process.poll() is None and time.monotonic() < end, process.communicate()[0]
+    processes.send(process.pid, signal.SIGSTOP)
+    assert node.admin("SELECT phase FROM pg_stat_progress_basebackup") == "streaming database files"
+    return process
+
+
+def test_a_backup_goes_on_across_a_change_of_the_primary(archived):
+    """While a standby's backup is taken, another standby becomes the primary, and the one that is backed up follows it. The
+    backup begins on one timeline and ends on the next; what was called good here could neither be restored nor verified.
+    """
+    old = archived.primary()
+    node, successor = archived.standbys()
+    process = stopped_in_mid_backup(archived, node)
+    try:
+        old.ok("switchover", "--to", successor.name, "--yes")
+        new = archived.primary(other_than=old)
+        new.sql("INSERT INTO ledger VALUES (7, 7)")
+        new.admin("CHECKPOINT")
+
+        def follows():
+            node.admin("CHECKPOINT")
+            at = int(node.admin("SELECT min_recovery_end_timeline FROM pg_control_recovery()"))
+            if at < facts(archived)["timeline"] or at == 1:
+                raise NotYet(f"{node.name} has files of timeline {at}")
+            return True
+        wait_for(follows, 60, "the standby's files are of the next timeline", archived.describe)
+    finally:
+        processes.send(process.pid, signal.SIGCONT)
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, said + archived.describe()
+    label = said.split()[0]
+    backup = json.loads(node.ok("backup", "show", label))
+    assert backup["timeline"] < backup["end_timeline"], backup
+    assert "as they were stored" in node.ok("backup", "verify", label)
+    new.sql("INSERT INTO ledger VALUES (8, 8)")
+    wait_archived(archived, new.admin("SELECT pg_current_wal_flush_lsn()"))
+    for name, target in (("latest", "latest"), ("earliest", backup["end"])):
+        to, done = restore(archived, name, "--target", target)
+        assert done.returncode == 0, done.stdout + done.stderr + archived.describe()
+        assert label in done.stdout
+        with server_of(archived, to) as ask:
+            assert ask("SELECT id FROM ledger ORDER BY id")[:1] == ["7"]

@@ -134,9 +134,8 @@ def test_init_with_missing_binaries(bench):
 
 def in_the_year(year):
     """The environment of a machine whose wall clock is wrong; its other clocks go on."""
-    library = next(pathlib.Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
-    assert library, "no libfaketime. mend: make deps"
-    return {**os.environ, "LD_PRELOAD": str(library), "FAKETIME": f"@{year}-03-01 12:00:00", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    faked = program.faked_clock(FAKETIME=f"@{year}-03-01 12:00:00")
+    return os.environ | dict(one.split("=", 1) for one in faked)
 
 
 def test_a_wall_clock_that_is_years_behind(bench, initialised):
@@ -156,6 +155,11 @@ def test_unknown_words_of_the_command_line(initialised, command):
     done = initialised.keel(*command.split())
     assert done.returncode in (2, 4), f"{done.returncode}: {done.stderr}"
     assert done.stderr.strip() and len(done.stderr.splitlines()) < 12, done.stderr
+
+
+@pytest.mark.parametrize("command", ["backup run fulls", "drill --fault 1", "backup list --repository /x --s3-addressing paths"])
+def test_a_word_that_is_none_of_the_choices_is_answered_with_them(initialised, command):
+    refused(initialised.keel(*command.split()), "there is no", "it is one of", code=2)
 
 
 def test_commands_without_an_agent_say_so(initialised):

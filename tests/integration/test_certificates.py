@@ -1,52 +1,13 @@
 """Certificates of nodes: renewed before they end, worthless when their node has left."""
-import datetime
 import re
 
 import psycopg
 import pytest
 
+from certificates import age_certificate
 from network import PORTS
 from program import run
 from waiting import NotYet, wait_for
-
-CA = """[ca]
-default_ca = one
-[one]
-database = index
-serial = serial
-new_certs_dir = .
-default_md = sha256
-policy = any
-unique_subject = no
-[any]
-commonName = supplied
-[node]
-basicConstraints = critical,CA:FALSE
-keyUsage = critical,digitalSignature
-extendedKeyUsage = serverAuth,clientAuth
-subjectAltName = IP:%s
-"""
-
-
-def age_certificate(node, holder, directory):
-    """The node's certificate as it will be when little of its life is left, for the same key."""
-    (directory / "index").write_text("")
-    (directory / "serial").write_text("01\n")
-    (directory / "ca.conf").write_text(CA % node.address)
-    pki = node.directory / "pki"
-    uuid = node.identity()["node"]
-    now = datetime.datetime.now(datetime.timezone.utc)
-    span = [(now + datetime.timedelta(days=days)).strftime("%Y%m%d%H%M%SZ") for days in (-90, 10)]
-    for command in (["req", "-new", "-key", pki / "node.key", "-subj", f"/CN={uuid}", "-out", "request"],
-                    ["ca", "-batch", "-config", "ca.conf", "-extensions", "node", "-startdate", span[0], "-enddate",
-                     span[1], "-cert", holder.directory / "pki" / "ca.crt", "-keyfile",
-                     holder.directory / "pki" / "ca.key", "-notext", "-in", "request", "-out", "aged"]):
-        done = run(["openssl", *command], cwd=directory)
-        assert done.returncode == 0, done.stderr
-    text = (directory / "aged").read_text()
-    (pki / "node.crt").write_text(text)
-    return text
-
 
 def shown_certificate(node, protocol=()):
     """What PostgreSQL shows to who connects now."""

@@ -95,7 +95,8 @@ def test_a_library_that_is_missing_or_not_ours_costs_the_fence_and_not_the_serve
 
     tree.library.unlink()  # an upgrade that went wrong
     end_postmaster(standby)
-    fence_is(cluster, standby, "degraded", "pgkeel.so", "No such file")
+    # PostgreSQL's own words, or the agent's if it looked before the start: each record that is learnt has it look.
+    fence_is(cluster, standby, "degraded (extension not loaded", "pgkeel.so")
     writes_are_taken(cluster, 1)
     standby.terminate()
     standby.start()
@@ -127,3 +128,68 @@ def test_a_library_of_another_version_is_named(own_cluster, tree):
     for node in cluster.data_nodes():
         fence_is(cluster, node, "full")
     writes_are_taken(cluster, 2)
+
+
+def test_a_server_that_somebody_started_without_the_library_is_adopted_and_named(own_cluster):
+    """By hand, while its node was down: its agent takes it over as it is, says what it lacks, and how to mend it."""
+    cluster = own_cluster(2)
+    cluster.wait_whole()
+    standby = cluster.standbys()[0]
+    standby.terminate()
+    command = program.as_server_user([str(program.postgres_bin() / "postgres"), "-D", str(standby.directory / "data"),
+                                      "-c", "shared_preload_libraries="])
+    with open(cluster.root / "by_hand.log", "wb") as log:
+        by_hand = subprocess.Popen([*cluster.network.command(standby.host), *command],
+                                   stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/")
+    try:
+        wait_for(lambda: standby.admin("SELECT pg_is_in_recovery()") == "t", 30, "the server by hand",
+                 (cluster.root / "by_hand.log").read_text)
+        standby.start()
+        fence_is(cluster, standby, "degraded (extension not loaded: PostgreSQL was started without it: pgkeel restart)")
+        assert by_hand.poll() is None, "it was to be adopted, not restarted"
+        writes_are_taken(cluster, 1)
+        standby.ok("restart", "--yes", seconds=120)  # what the words ask for
+        fence_is(cluster, standby, "full")
+        by_hand.wait(30)
+        writes_are_taken(cluster, 2)
+    finally:
+        if by_hand.poll() is None:
+            by_hand.send_signal(signal.SIGQUIT)
+            by_hand.wait(30)
+
+
+def test_people_in_psql_see_what_the_node_says(own_cluster, tree, tmp_path_factory):
+    """CREATE EXTENSION on a primary that serves: both servers tell of their own gate, and keep doing so after a switchover."""
+    stage = tmp_path_factory.mktemp("stage")
+    stage.chmod(0o755)
+    program.install_extension(stage)
+    tree.library.unlink()
+    os.link(program.installed_library(stage), tree.library)  # PostgreSQL tells a library by its file, not by its path
+    cluster = own_cluster(2, binary=str(tree.binary))
+    primary, standby = cluster.wait_whole(), cluster.standbys()[0]
+    for name, value in program.finds_extension_in(stage).items():
+        primary.admin(f"ALTER DATABASE audit SET {name} = '{value}'")
+    primary.admin("CREATE EXTENSION pgkeel", "audit")
+
+    def fence(node):
+        text = node.admin("SELECT open, epoch, library_version, problem FROM pgkeel.fence()", "audit")
+        opened, epoch, version, problem = text.split("|")
+        return opened == "t", int(epoch), version, problem
+
+    def told(leader):
+        if not fence(leader)[0] or fence(leader)[1] != cluster.epoch():
+            raise NotYet(f"{leader.name} says {fence(leader)}")
+        return True
+
+    wait_for(lambda: told(primary), 30, "the primary's gate is open, for the epoch that its node tells", cluster.describe)
+    wait_for(lambda: fence(standby)[0] is False, 30, "the standby's gate is shut", cluster.describe)
+    assert fence(primary)[2:] == ("0.1.0", "")
+    assert fence(standby)[2] == "0.1.0" and "allowed this server to accept writes" in fence(standby)[3]
+    monitor = "SELECT sync_state, level, standby FROM pgkeel.replication_monitor"
+    wait_for(lambda: primary.admin(monitor, "audit") == f"quorum|LOW|{standby.identity()['node']}", 30, "the standby is in the view",
+             lambda: primary.admin(monitor, "audit"))
+    primary.ok("switchover", "--to", standby.name, "--yes")
+    assert cluster.primary(60, other_than=primary) is standby
+    cluster.wait_whole(120)
+    wait_for(lambda: told(standby), 30, "the new primary's gate is open", cluster.describe)
+    wait_for(lambda: fence(primary)[0] is False, 30, "the old one's is shut", cluster.describe)

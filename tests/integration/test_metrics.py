@@ -39,8 +39,8 @@ def samples(text):
 def with_vitals(node):
     def look():
         text = scrape(node)
-        if "pgkeel_slot_retained_bytes{" not in text:
-            raise NotYet(f"{node.name} has not told its vitals yet")
+        if "pgkeel_slot_retained_bytes{" not in text or "pgkeel_proxy_up 1" not in text:
+            raise NotYet(f"{node.name} or its proxy has not told its figures yet")
         return text
     return wait_for(look, 40, "vitals", node.cluster.describe)
 

@@ -128,6 +128,24 @@ def test_the_primary_s_postmaster_is_killed_under_load(three, away, writers, rou
     check(three, writers, {"40001", "08007", "08006"})
 
 
+def test_reads_go_on_while_there_is_no_primary(three, away):
+    primary = three.primary()
+    with away.proxy("read-only") as reader:
+        asked = "SELECT pg_is_in_recovery()"
+        assert reader.execute(asked).fetchone() == (True,)
+        primary.ok("pause")  # so that nobody is elected
+        try:
+            kill_postmaster(primary)
+            wait_for(lambda: not primary.is_primary(), 10, "its server is down")
+            assert reader.execute(asked).fetchone() == (True,)
+            with away.proxy("read-only") as other:
+                assert other.execute(asked).fetchone() == (True,)
+        finally:
+            primary.ok("resume")
+        moved(three, primary)
+        assert reader.execute(asked).fetchone() == (True,)
+
+
 def test_logins_are_answered_while_there_is_no_primary(three, away):
     with away.proxy() as connection:
         connection.execute("SELECT 1")

@@ -89,6 +89,51 @@ def test_a_pipeline_with_an_error_in_its_middle(wire):
     assert wire.kinds() == "12DCZ"
 
 
+def test_a_query_that_comes_in_pieces(node):
+    """The first half took a server, was too little to do anything with, gave it back and took it again, for ever: the proxy
+    ended with its stack full, and all its clients with it."""
+    for endpoint in PROXY_PORTS:
+        with Wire(node.address, PROXY_PORTS[endpoint]) as one, node.proxy(endpoint) as other:
+            one.login("auditor", "audit", node.cluster.password)
+            for whole in (query("SELECT 1, " + "2" * 30_000), parse("", "SELECT 1 " + " " * 90_000), bind("", "", *["x"] * 30_000)):
+                for cut in (1, 5, 6, 9, 20_000):
+                    one.socket.sendall(whole[:cut])
+                    assert other.execute("SELECT 1").fetchone() == (1,)
+                    one.socket.sendall(whole[cut:] + SYNC)
+                    one.until_ready(2 if whole[:1] == b"Q" else 1)
+
+
+def test_a_copy_that_fails_behind_a_sync_keeps_its_server(node, wire):
+    """The Sync before the data counted as an end of the batch, so the server went to the next client, whose words it skipped."""
+    wire.send(query("CREATE TABLE IF NOT EXISTS copied_badly (a int)"))
+    wire.until_ready()
+    wire.send(parse("", "COPY copied_badly FROM STDIN"), bind("", ""), execute(), SYNC)
+    assert [wire.read()[0] for _ in range(3)] == ["1", "2", "G"]
+    wire.send(message("d", b"no number\n"), message("c"))
+    assert wire.read()[0] == "E"
+    with node.proxy() as other:
+        assert other.execute("SELECT 1").fetchone() == (1,)
+        wire.send(SYNC)
+        assert wire.kinds() == "Z"
+        assert other.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_a_statement_that_others_prepared_before_is_judged_anew(node, wire):
+    """For the second client the proxy said ParseComplete itself: of a table that is gone, with columns of yesterday, and in a
+    transaction that has failed."""
+    with Wire(node.address, PROXY_PORTS["auto"]) as other:
+        other.login("auditor", "audit", node.cluster.password)
+        for one in (wire, other):
+            one.send(query("DROP TABLE IF EXISTS moved; CREATE TABLE moved (a int)"), parse("", "SELECT 1"), SYNC)
+            one.until_ready(2)
+            one.send(parse("s", "SELECT * FROM moved"), describe("S", "s"), SYNC)
+            assert one.kinds() == "1tTZ"
+            one.send(query("ALTER TABLE moved ADD b int"), close("S", "s"), parse("s", "SELECT * FROM moved"), describe("S", "s"), SYNC)
+            assert one.kinds() == "CZ" and [one.read()[0] for _ in range(5)] == list("31tTZ")
+        wire.send(query("BEGIN; SELECT 1/0"), parse("t", "SELECT * FROM moved"), SYNC)
+        assert wire.kinds() == "CEZ" and error_fields(wire.read()[1])["C"] == "25P02"
+
+
 def test_flush_and_describe(wire):
     wire.send(parse("s", "SELECT $1::int"), describe("S", "s"), FLUSH)
     assert [wire.read()[0] for _ in range(3)] == ["1", "t", "T"]
@@ -139,6 +184,7 @@ def test_names_of_statements_are_the_client_s_own(node, wire):
     wire.send(parse("s", "SELECT 1"), SYNC)
     found = wire.until_ready()
     assert error_fields(found[0][1])["C"] == "42P05", "a name can be given once"
+    assert error_fields(found[0][1])["M"] == 'prepared statement "s" already exists'
     wire.send(close("S", "s"), SYNC)
     assert wire.kinds() == "3Z"
     wire.send(bind("", "s"), SYNC)
@@ -154,10 +200,13 @@ def test_a_statement_is_dropped_by_its_own_name_in_sql(wire):
     assert error_fields(wire.until_ready()[0][1])["C"] == "26000"
     wire.send(parse("mine", "SELECT 1"), SYNC)
     assert wire.kinds() == "1Z"
-    wire.send(query("DEALLOCATE ALL"))
-    wire.until_ready()
-    wire.send(parse("mine", "SELECT 1"), bind("", "mine"), execute(), SYNC)
-    assert wire.kinds() == "12DCZ"
+    wire.send(parse("", "DEALLOCATE mine"), bind("", ""), execute(), bind("", "mine"), SYNC)
+    found = wire.until_ready()
+    assert error_fields(found[-2][1])["C"] == "26000" and found[2] == ("C", b"DEALLOCATE\0"), "as psycopg says it in a pipeline"
+    wire.send(parse("mine", "SELECT 1"), SYNC)
+    assert wire.kinds() == "1Z"
+    wire.send(query("DEALLOCATE ALL"), parse("mine", "SELECT 1"), bind("", "mine"), execute(), SYNC)
+    assert wire.kinds() == "CZ" and wire.kinds() == "12DCZ"
 
 
 def test_copy_both_ways(node):

@@ -1,12 +1,15 @@
 """What one client leaves behind must not reach another one, and what it needs must come along: sessions over shared servers,
 queues, and limits."""
+import contextlib
+import pathlib
+import re
 import threading
 
 import psycopg
 import pytest
 
 from network import PROXY_PORTS
-from proxy_wire import Wire, query
+from proxy_wire import Wire, message, query
 from waiting import wait_for
 
 
@@ -89,6 +92,36 @@ def test_settings_of_the_connection_string(node):
             assert other.execute("SELECT current_setting('work_mem'), current_setting('application_name')").fetchone() \
                 == ("4MB", "")
         assert one.info.parameter_status("application_name") == "mine"
+
+
+def test_reset_goes_back_to_the_connection_string(node):
+    """As it does at a server, whatever the database has for its sessions."""
+    node.admin("ALTER DATABASE audit SET timezone = 'PST8PDT'")
+    try:
+        with node.proxy(options="-c timezone=Asia/Tokyo -c work_mem=9MB") as one, node.proxy() as other:
+            for undo in ("RESET timezone", "SET timezone TO DEFAULT", "RESET ALL", "DISCARD ALL", "SET TIME ZONE LOCAL"):
+                one.execute("SET timezone = 'UTC'"), one.execute("SET work_mem = '22MB'")
+                one.execute(undo)
+                assert one.execute("SHOW timezone").fetchone() == ("Asia/Tokyo",), undo
+                assert one.info.parameter_status("TimeZone") == "Asia/Tokyo", undo
+                one.execute("RESET work_mem")
+                assert one.execute("SHOW work_mem").fetchone() == ("9MB",), undo
+                other.execute("RESET ALL")
+                assert other.execute("SHOW work_mem").fetchone() == ("4MB",), undo
+    finally:
+        node.admin("ALTER DATABASE audit RESET timezone")
+
+
+def test_a_login_is_told_what_its_endpoint_leads_to(three):
+    """The answer to a login is remembered; what a standby said must not greet one who wants the primary, or he turns
+    away (target_session_attrs) for ever."""
+    node = three.standbys()[0]
+    for _ in range(2):
+        with node.proxy("read-only", target_session_attrs="standby") as reader:
+            assert reader.execute("SELECT pg_is_in_recovery()").fetchone() == (True,)
+        for endpoint in ("auto", "read-write"):
+            with node.proxy(endpoint, target_session_attrs="read-write") as writer:
+                assert writer.execute("SELECT pg_is_in_recovery()").fetchone() == (False,)
 
 
 def test_what_cannot_come_along_keeps_its_server(node):
@@ -202,3 +235,35 @@ def test_session_and_statement_mode(own_cluster):
         assert one.execute("SELECT 1").fetchone() == (1,)
         with pytest.raises(psycopg.OperationalError, match="statement pooling mode"):
             one.execute("BEGIN")
+
+
+def private_kb(pid):
+    text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return sum(int(number) for number in re.findall(r"^Private_\w+:\s+(\d+)", text, re.MULTILINE))
+
+
+def test_what_a_server_does_not_take_does_not_pile_up(node):
+    """COPY into a table that somebody has locked: the client is stopped, and its data all arrives when the lock is gone."""
+    node.sql("CREATE TABLE IF NOT EXISTS piled (a text)")
+    node.sql("TRUNCATE piled")
+    rows = 8000
+    data, at = memoryview(message("d", b"x" * 8191 + b"\n") * rows), 0
+    with node.connect(autocommit=False) as blocker, Wire(node.address, PROXY_PORTS["read-write"]) as wire:
+        wire.login("auditor", "audit", node.cluster.password)
+        blocker.execute("LOCK TABLE piled")
+        before = private_kb(proxy_pid(node))
+        wire.send(query("COPY piled FROM STDIN"))
+        wire.socket.settimeout(3)
+        with contextlib.suppress(TimeoutError):
+            while at < len(data):
+                at += wire.socket.send(data[at:at + 65536])
+        # The rest is in buffers of the kernel's.
+        assert private_kb(proxy_pid(node)) - before < 16_000, f"{at} bytes were taken"
+        assert at < len(data)
+        blocker.rollback()
+        wire.socket.settimeout(60)
+        wire.socket.sendall(data[at:])
+        wire.send(message("c"))
+        assert any(kind == "C" and body == b"COPY %d\0" % rows for kind, body in wire.until_ready())
+    assert node.value("SELECT count(*) FROM piled WHERE length(a) = 8191") == rows
+    node.sql("DROP TABLE piled")

@@ -1,5 +1,6 @@
 """The words that a node's agent and guardian share (src/agent/deadline_file.cc), read from outside."""
 import dataclasses
+import glob
 import os
 import struct
 import time
@@ -21,8 +22,10 @@ class Words:
 def read(directory):
     """None while there are none."""
     place = os.stat(directory)
+    # The last part of the name is the directory's birth, which Python does not tell.
+    files = glob.glob(f"/dev/shm/pgkeel-{place.st_dev:x}-{place.st_ino:x}-*")
     try:
-        with open(f"/dev/shm/pgkeel-{place.st_dev:x}-{place.st_ino:x}", "rb") as file:
+        with open(max(files, key=os.path.getctime, default="/dev/shm/pgkeel-none"), "rb") as file:
             raw = file.read(LAYOUT.size)
     except FileNotFoundError:
         return None

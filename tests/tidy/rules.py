@@ -2,8 +2,9 @@
 import re
 
 # Folders whose code is handed `now` and returns data; files of a folder that are pure although the folder is not.
-PURE_FOLDERS = ("config", "cluster", "alert", "protocol", "sql", "auth", "proxy")
-PURE_FILES = ("consensus/register", "archive/wal.", "archive/catalogue.", "archive/tar.", "archive/manifest.")
+PURE_FOLDERS = ("config", "cluster", "availability", "alert", "protocol", "sql", "auth", "proxy")
+PURE_FILES = ("consensus/register", "archive/wal.", "archive/catalogue.", "archive/blocks.", "archive/tar.", "archive/manifest.",
+              "archive/tail.", "archive/s3_sign.", "archive/s3_answer.")
 IMPURE_HEADERS = re.compile(
     r'[<"](ctime|time\.h|thread|mutex|future|atomic|condition_variable|random|fstream|filesystem|iostream'
     r'|unistd\.h|fcntl\.h|pthread\.h|signal\.h|sys/[a-z_]+\.h|netinet/[a-z_]+\.h|arpa/[a-z_]+\.h|netdb\.h|poll\.h'
@@ -39,7 +40,7 @@ def line_of(text, offset):
 def layers(cmake_text):
     """{folder: set of the folders it may include} as CMakeLists.txt declares them: the one place where ranks are."""
     table = {}
-    for folder, depends in re.findall(r"^keel_(?:layer|program)\(\s*(\w+)(?:\s+DEPENDS\s+([\w\s]*?))?\s*(?:LIBRARIES[^)]*)?\)",
+    for folder, depends in re.findall(r"^keel_(?:layer|program)\(\s*(\w+)(?:\s+HEADERS\s+\w+)?(?:\s+DEPENDS\s+([\w\s]*?))?\s*(?:LIBRARIES[^)]*)?\)",
                                       cmake_text, re.MULTILINE):
         table[folder] = set(depends.split())
     return table

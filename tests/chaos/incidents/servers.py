@@ -185,8 +185,7 @@ def clock_steps(world):
         clock = world.root / node.name / "clock"
         clock.write_text(offset)
         node.terminate()
-        node.environment = [f"LD_PRELOAD={faketime()}", "DONT_FAKE_MONOTONIC=1", "FAKETIME_NO_CACHE=1",
-                            f"FAKETIME_TIMESTAMP_FILE={clock}"]
+        node.environment = program.faked_clock(FAKETIME_NO_CACHE=1, FAKETIME_TIMESTAMP_FILE=clock)
         node.start()
     world.wait_whole()
     if world.primary() is not old:
@@ -206,9 +205,3 @@ def clock_steps(world):
         node.terminate()
         node.environment = []
     world.wait_whole()
-
-
-def faketime():
-    found = sorted(pathlib.Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
-    assert found, "no libfaketime. mend: make deps"
-    return found[0]
