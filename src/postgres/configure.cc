@@ -13,12 +13,6 @@ namespace {
 
 // Somebody may have edited pg_ident.conf by hand.
 constexpr Duration kReadIdentEvery = 30s;
-constexpr Duration kAskProxiedEvery = 2s;
-
-// Who has more power than an application is not among them: nobody logs in as such without proving it to the server.
-constexpr char const* kProxiedRoles =
-    "SELECT r.rolname FROM pg_roles r JOIN pg_roles g ON g.rolname = $1 AND pg_has_role(r.oid, g.oid, 'MEMBER') "
-    "WHERE r.rolcanlogin AND NOT r.rolsuper AND NOT r.rolreplication AND r.rolname !~ '^(pg_|pgkeel_)'";
 
 // ALTER SYSTEM wins over every file. PostgreSQL edits its file itself while it runs.
 Status undo_alter_system(Connection& connection, Bound const& bound) {
@@ -55,40 +49,21 @@ Result<std::size_t> end_strangers(Place const& place, std::set<NodeId> const& me
 
 }  // namespace
 
-// pg_hba.conf knows groups, pg_ident.conf does not.
-Status Server::State::ask_proxied() {
-    auto const at = runtime::boot_now();
-    if (at < proxied_at + kAskProxiedEvery || !find_postmaster(place.data())) return {};
-    proxied_at = at;
-    Bound const bound(1500ms);
-    if (!asks_proxied.is_open()) {
-        KEEL_TRY(asks_proxied, Connection::open(local_conninfo(place, "pgkeel roles"), bound));
-    }
-    auto const rows = asks_proxied.query(kProxiedRoles, bound, {kProxied});
-    if (!rows) {
-        asks_proxied.close();
-        return fail(rows.error());
-    }
-    std::set<std::string> found;
-    for (auto const& row : *rows) {
-        if (auto const name = row[0].value_or(""); is_plain_name(name)) found.insert(name);
-    }
+// pg_hba.conf knows groups, pg_ident.conf does not: it follows who is in the group.
+void Server::State::take_proxied(std::set<std::string> roles) {
     std::lock_guard const lock(mutex);
-    if (settings.proxied == found) return {};
-    settings.proxied = std::move(found);
+    if (settings.proxied == roles) return;
+    settings.proxied = std::move(roles);
     admitted.reset();
-    return {};
 }
 
 Status Server::State::admit() {
-    // The members do not wait for the roles.
-    auto const asked = ask_proxied();
     auto const now = current_settings();
     auto members = now.members;
     members.insert(place.id);
     {
         std::lock_guard const lock(mutex);
-        if (admitted == members && runtime::boot_now() < admitted_at + kReadIdentEvery) return asked;
+        if (admitted == members && runtime::boot_now() < admitted_at + kReadIdentEvery) return {};
     }
     auto const path = place.data() + "/pg_ident.conf";
     auto const before = runtime::read_file(path, 4U << 20U);

@@ -31,7 +31,9 @@ class Watch {
     cluster::Observation unanswered(Server::State& state, cluster::Observation now, std::string problem);
     // Positions of a primary that has no time for SQL, from the words it shares with the agent.
     void take_facts(GateFacts const& facts, cluster::Observation& out) const;
-    std::string crowd(Bound const& bound);
+    // count.cc
+    static Result<Rows> prepare_count(Connection& connection, Bound const& bound);
+    std::string count(Server::State& state, Bound const& bound);
     std::string hangs(ServerProcess const& postmaster);
     void ask(Server::State& state, Bound const& bound, cluster::Observation& out);
     Timeline timeline_of(Server::State& state, Lsn end, std::uint64_t segment_bytes, Timeline at_least,
@@ -47,8 +49,8 @@ class Watch {
     Instant stopped_since_;    // the postmaster is in the state of SIGSTOP
     Instant silent_since_;     // nobody answers
     bool facts_tell_ = false;  // but the server still writes facts
-    Instant counted_;          // when the clients were last counted
-    std::string crowd_;        // what came of it
+    Instant counted_;          // when clients and proxied roles were last counted
+    std::string crowd_;        // what came of the clients
     // pg_control of a stopped server is read again only when the file has changed (a rewind, a clone).
     std::optional<cluster::Observation> stopped_;
     std::pair<std::uint64_t, std::int64_t> stopped_file_;  // inode, modification time in ns
@@ -78,8 +80,6 @@ struct Server::State {
     Settings settings;
     std::optional<std::set<NodeId>> admitted;  // the members that admit() brought about last
     Instant admitted_at;                       // when pg_ident.conf was last read
-    Instant proxied_at;                        // when the server was last asked for the roles of kProxied
-    Connection asks_proxied;                   // for that; admit()'s alone
     Wanted wanted;                             // as written in pgkeel.conf
     bool names_certain = false;            // the last set_names passed its barrier: no walsender applies anything else
     std::optional<ServerProcess> settled;  // the server that has replayed all of its local WAL
@@ -147,7 +147,7 @@ struct Server::State {
     // configure.cc
     Status configure(Running& run);
     Status admit();
-    Status ask_proxied();
+    void take_proxied(std::set<std::string> roles);
 
     // barrier.cc
     Status set_names(Running& run);

@@ -2,8 +2,7 @@
 #include <fmt/format.h>
 #include <sys/statvfs.h>
 
-#include <charconv>
-
+#include "postgres/fields.h"
 #include "postgres/names.h"
 #include "postgres/server_state.h"
 #include "runtime/clock.h"
@@ -44,13 +43,6 @@ LEFT JOIN LATERAL (SELECT pid, usename, datname, xact_start FROM pg_stat_activit
     WHERE backend_type = 'client backend' AND xact_start IS NOT NULL AND application_name !~ '^pgkeel'
     ORDER BY xact_start LIMIT 1) AS t ON true
 LEFT JOIN LATERAL (SELECT gid, prepared FROM pg_prepared_xacts ORDER BY prepared LIMIT 1) AS p ON true)";
-
-template <class T>
-T number(std::string_view text) {
-    T out{};
-    std::from_chars(text.data(), text.data() + text.size(), out);
-    return out;
-}
 
 void take_slots(std::string_view text, cluster::Vitals& out) {
     while (!text.empty()) {

@@ -5,9 +5,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 
 #include "postgres/control_data.h"
+#include "postgres/fields.h"
 #include "postgres/names.h"
 #include "postgres/server_state.h"
 #include "runtime/clock.h"
@@ -22,7 +22,6 @@ constexpr Duration kStoppedPatience = 1500ms;
 constexpr Duration kSilentPatience = 10s;
 constexpr Duration kTellingPatience = 60s;  // of a server that gives no answer, but writes facts
 constexpr Duration kFactsFresh = 1s;        // written every 100 ms
-constexpr Duration kCountEvery = 2s;
 
 // Columns of kPrepare's statement, in order.
 enum Column : std::size_t {
@@ -67,23 +66,6 @@ SELECT recovery,
   greatest((SELECT timeline_id FROM pg_control_checkpoint()), (SELECT min_recovery_end_timeline FROM pg_control_recovery())),
   recovery AND current_setting('primary_conninfo') <> ''
 FROM r)";
-
-std::vector<std::string_view> split(std::string_view text, char separator) {
-    std::vector<std::string_view> out;
-    while (!text.empty()) {
-        auto const at = std::min(text.find(separator), text.size());
-        out.push_back(text.substr(0, at));
-        text.remove_prefix(std::min(at + 1, text.size()));
-    }
-    return out;
-}
-
-template <class T = std::int64_t>
-T number(std::string_view text, T otherwise = {}, int base = 10) {
-    T out = otherwise;
-    std::from_chars(text.data(), text.data() + text.size(), out, base);
-    return out;
-}
 
 Lsn lsn(std::string_view text) { return parse_lsn(text).value_or(Lsn{}); }
 
@@ -169,14 +151,15 @@ cluster::Observation Watch::see(Server::State& state, Bound const& bound) {
     if (!connection_.is_open()) {
         // Several looks a second: PostgreSQL reads and plans the question once.
         auto opened = Connection::open(local_conninfo(place, "pgkeel watch"), bound);
-        auto const prepared = opened ? opened->query(kPrepare, bound) : fail(opened.error());
+        auto prepared = opened ? opened->query(kPrepare, bound) : fail(opened.error());
+        if (prepared) prepared = prepare_count(*opened, bound);
         if (prepared)
             connection_ = *std::move(opened);
         else
             out = unanswered(state, std::move(out), prepared.error().text);
     }
     if (connection_.is_open()) ask(state, bound, out);
-    if (answered_) out.problem = crowd(bound);
+    if (answered_) out.problem = count(state, bound);
     if (auto hanging = hangs(*postmaster); !hanging.empty() && out.server != cluster::Server::starting) {
         cluster::Observation hung;
         hung.server = cluster::Server::starting;
@@ -247,25 +230,6 @@ void Watch::take_facts(GateFacts const& facts, cluster::Observation& out) const 
         known.replay = found->replay;
         return false;
     });
-}
-
-// Told to people when clients are turned away; empty when there is room.
-std::string Watch::crowd(Bound const& bound) {
-    auto const now = runtime::boot_now();
-    if (counted_ != Instant{} && now - counted_ < kCountEvery) return crowd_;
-    counted_ = now;
-    auto const rows = connection_.query(
-        "SELECT count(*), current_setting('max_connections'), current_setting('superuser_reserved_connections')::int + "
-        "coalesce(current_setting('reserved_connections', true), '0')::int "
-        "FROM pg_stat_activity WHERE backend_type = 'client backend'",
-        bound);
-    if (!rows || rows->size() != 1) return crowd_;
-    auto const value = [&](std::size_t column) { return number((*rows)[0][column].value_or("")); };
-    bool const full = value(0) >= value(1) - value(2);
-    crowd_ = full ? fmt::format("clients have taken {} of max_connections = {}, and new ones are turned away", value(0),
-                                value(1))
-                  : std::string();
-    return crowd_;
 }
 
 void Watch::ask(Server::State& state, Bound const& bound, cluster::Observation& out) {
