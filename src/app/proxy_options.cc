@@ -10,11 +10,6 @@ namespace {
 constexpr std::size_t kPemMax = 256U * 1024;
 constexpr std::size_t kRulesMax = 4U << 20U;
 
-bool offers_tls(config::NodeConfig const& config) {
-    bool const none = config.kind == cluster::Kind::proxy && config.proxy.cert_file.empty();
-    return config.proxy.tls != config::ProxyTls::off && !none;
-}
-
 relay::Reading reading(config::ProxyEndpoint const& from) {
     return {from.name,
             from.tag,
@@ -31,7 +26,7 @@ Result<ProxyTls> load_proxy_tls(config::NodeConfig const& config) {
     // A node's certificate logs in at the servers for roles of pgkeel_proxied; a proxy host's opens nothing there.
     bool const host = config.kind == cluster::Kind::proxy;
     KEEL_TRY(out.servers, runtime::client_mutual({identity.authority, host ? runtime::Pair{} : identity.own}));
-    if (!offers_tls(config)) return out;
+    if (!config.proxy_offers_tls()) return out;
     runtime::Pair own = identity.own;
     if (!config.proxy.cert_file.empty()) {
         KEEL_TRY(own.certificate, runtime::read_file(config.proxy.cert_file, kPemMax));
@@ -55,8 +50,9 @@ Result<ProxyRules> load_proxy_rules(config::NodeConfig const& config) {
     if (file.empty()) return ProxyRules();
     KEEL_TRY(auto const text, runtime::read_file(file, kRulesMax));
     auto read = auth::parse_rules(text, file);
-    auth::check_rules(read, file,
-                      {offers_tls(config), !config.proxy.client_ca_file.empty(), config.kind != cluster::Kind::proxy});
+    auth::check_rules(
+        read, file,
+        {config.proxy_offers_tls(), !config.proxy.client_ca_file.empty(), config.kind != cluster::Kind::proxy});
     if (read.problems.empty()) return std::make_shared<std::vector<auth::Rule> const>(std::move(read.rules));
     Error all{Code::invalid, {}};
     for (auto const& one : read.problems) {

@@ -147,6 +147,10 @@ struct NodeConfig {
     Backup backup;
 
     std::string agent_socket() const { return directory + "/run/agent.sock"; }
+    // The proxy, to its clients. A proxy host has no certificate of a node to show.
+    bool proxy_offers_tls() const {
+        return proxy.tls != ProxyTls::off && !(kind == cluster::Kind::proxy && proxy.cert_file.empty());
+    }
 };
 
 struct Parsed {

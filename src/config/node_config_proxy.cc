@@ -143,8 +143,7 @@ void check_proxy(Reader& reader, NodeConfig& out) {
         if (!path->empty() && !path->starts_with('/'))
             bad(key, fmt::format("proxy.{} = \"{}\" is not an absolute path", key, *path), "begin it with '/'");
     }
-    bool const no_tls = proxy.tls == ProxyTls::off || (out.kind == cluster::Kind::proxy && proxy.cert_file.empty());
-    if (!proxy.client_ca_file.empty() && no_tls)
+    if (!proxy.client_ca_file.empty() && !out.proxy_offers_tls())
         bad("client_ca_file", "proxy.client_ca_file has no meaning: clients are not offered TLS",
             out.kind == cluster::Kind::proxy ? "name a certificate with cert_file and key_file"
                                              : "set tls = \"allow\"");
