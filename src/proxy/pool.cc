@@ -35,17 +35,21 @@ void Pools::forget(std::uint64_t client) {
     waiting_.erase(known);
 }
 
-void Pools::ready(std::uint64_t server, Instant now) {
+bool Pools::ready(std::uint64_t server, Instant now) {
     auto const known = servers_.find(server);
-    if (known == servers_.end()) return;
-    auto& pool = pools_[known->second.key];
-    if (std::exchange(known->second.opening, false)) {
+    if (known == servers_.end()) return false;
+    auto const& key = known->second.key;
+    auto& pool = pools_[key];
+    bool const opened = std::exchange(known->second.opening, false);
+    if (opened) {
         --pool.opening;
         --opening_;
         pool.pause = {};
         pool.trouble.clear();
     }
     pool.idle.push_back({server, now});
+    wake_at(rests_until(pool.idle.back(), known->second));
+    return opened || !pool.queue.empty() || is_paused(key.database);
 }
 
 void Pools::drop(std::uint64_t server) {
@@ -175,17 +179,19 @@ void Pools::sweep_idle(Pool& pool, Instant now, PoolActions& out) {
     // The first is the one that rests longest.
     while (!pool.idle.empty()) {
         auto const& oldest = pool.idle.front();
-        auto const known = servers_.find(oldest.server);
-        bool const old = now - oldest.since >= policy_.server_idle_max ||
-                         (known != servers_.end() && now - known->second.born >= policy_.server_life_max);
-        if (!old) {
-            wake_at(std::min(oldest.since + policy_.server_idle_max,
-                             known == servers_.end() ? Instant::max() : known->second.born + policy_.server_life_max));
+        auto const until = rests_until(oldest, servers_.at(oldest.server));
+        if (now < until) {
+            wake_at(until);
             break;
         }
         out.close.push_back({oldest.server});
         drop(oldest.server);
     }
+}
+
+// Idle for too long, or too old.
+Instant Pools::rests_until(Resting const& resting, Known const& known) const {
+    return std::min(resting.since + policy_.server_idle_max, known.born + policy_.server_life_max);
 }
 
 void Pools::wake_at(Instant time) { next_time_ = std::min(next_time_, time); }

@@ -57,8 +57,9 @@ class Pools {
     void want(std::uint64_t client, PoolKey const& key, Instant now);
     // It does not want any more.
     void forget(std::uint64_t client);
-    // A server that step() asked for is there, or came back from a client and is as new.
-    void ready(std::uint64_t server, Instant now);
+    // A server that step() asked for is there, or came back from a client and is as new. False: it rests, and there is
+    // nothing for step() to do before next_time().
+    bool ready(std::uint64_t server, Instant now);
     // It was given back, and is not to be used again until ready() or gone().
     void gone(std::uint64_t server);
     // It could not be opened. `lasting`: whoever waits for this pool is told so; else it is tried again later.
@@ -125,6 +126,7 @@ class Pools {
     bool may_open(PoolKey const& key, Pool const& pool, Instant now) const;
     void drop(std::uint64_t server);
     void wake_at(Instant time);
+    Instant rests_until(Resting const& resting, Known const& known) const;
 
     Policy const& policy_;
     std::map<PoolKey, Pool> pools_;

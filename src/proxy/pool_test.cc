@@ -140,6 +140,20 @@ TEST_F(Pooling, WhatRestsTooLongIsClosed) {
     EXPECT_EQ(step().close.size(), 1U);
 }
 
+TEST_F(Pooling, OneThatRestsNeedsNoStepBeforeItsTime) {
+    pools.want(1, key, now);
+    auto const servers = open();
+    (void)step();
+    EXPECT_FALSE(pools.ready(servers[0], now));
+    EXPECT_LE(pools.next_time(), now + policy.server_idle_max);
+    EXPECT_EQ(pools.take(key), servers[0]);
+    pools.want(2, key, now);
+    EXPECT_TRUE(pools.ready(servers[0], now)) << "somebody waits";
+    (void)step();
+    EXPECT_TRUE(pools.pause("d"));
+    EXPECT_TRUE(pools.ready(servers[0], now)) << "it is to be closed";
+}
+
 TEST_F(Pooling, WhoLeavesTheQueueIsForgotten) {
     pools.want(1, key, now);
     pools.forget(1);

@@ -126,7 +126,7 @@ bool Relay::State::connect_backend(Backend& backend) {
 
 void Relay::State::on_backend(Backend& backend, runtime::Poller::Ready ready) {
     if (backend.gone) return;
-    now = runtime::boot_now();
+    see_time();
     if (backend.stage < Backend::Stage::login && !connect_backend(backend)) return;
     if (ready.write && backend.outlet.waiting() > 0) {
         flush(backend);
@@ -213,8 +213,7 @@ void Relay::State::put_back(Backend& backend) {
     bool const left = own != 0 && (owner == clients.end() || !owner->second->waiting);
     if (old || left || backend.server.retire) return destroy(backend);
     backend.stage = Backend::Stage::open;
-    pools.ready(backend.server.id(), now);
-    pools_changed = true;
+    if (pools.ready(backend.server.id(), now)) pools_changed = true;
 }
 
 void Relay::State::lose(Backend& backend, bool complete) {

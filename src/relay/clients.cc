@@ -92,7 +92,7 @@ void Relay::State::accept(Door& door) {
 
 void Relay::State::on_client(Client& client, runtime::Poller::Ready ready) {
     if (client.gone) return;
-    now = runtime::boot_now();
+    see_time();
     if (client.handshaking && !shake_client(client)) return;
     if (ready.write && client.outlet.waiting() > 0) {
         flush(client);

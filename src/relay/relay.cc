@@ -232,7 +232,7 @@ Duration Relay::State::idle_time() const {
     if (!waiting_fates.empty()) next = std::min(next, now + 20ms);
     if (!waiting_replays.empty()) next = std::min(next, now + 1ms);
     if (ends) next = std::min(next, now + 20ms);
-    return std::max<Duration>(next - runtime::boot_now(), Duration::zero());
+    return std::max<Duration>(next - now, Duration::zero());
 }
 
 Relay::Relay(runtime::Poller& poller, Options options) : state_(std::make_unique<State>(poller, std::move(options))) {}

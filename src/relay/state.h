@@ -1,6 +1,7 @@
 // The inside of relay::Relay: its connections, and what its parts share. Private to this folder.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <unordered_map>
@@ -105,6 +106,9 @@ struct Door : runtime::Poller::Handler {
 
 struct Relay::State {
     State(runtime::Poller& with, Options given);
+
+    // One clock for all events that came at once; what other threads gave meanwhile may have read a later one.
+    void see_time() { now = std::max(now, poller.woke()); }
 
     // relay.cc
     void keep_time();

@@ -9,6 +9,7 @@
 #include <cerrno>
 
 #include "base/assert.h"
+#include "runtime/clock.h"
 #include "runtime/files.h"
 
 namespace keel::runtime {
@@ -83,6 +84,7 @@ void Poller::wait(Duration limit) {
     std::array<epoll_event, kBatch> events;
     auto const ms = limit <= Duration::zero() ? 0 : std::min<std::int64_t>(to_ms(limit) + 1, 60'000);
     int const count = ::epoll_wait(set_, events.data(), kBatch, static_cast<int>(ms));
+    woke_ = boot_now();
     for (int i = 0; i < count; ++i) {
         auto const& event = events[static_cast<std::size_t>(i)];
         if (event.data.ptr == nullptr) {

@@ -38,6 +38,8 @@ class Poller {
 
     // Waits for events, `limit` at most, and calls their handlers.
     void wait(Duration limit);
+    // When the events came that are being handled.
+    Instant woke() const { return woke_; }
     // From any thread: `work` runs in wait().
     void post(std::function<void()> work);
 
@@ -47,6 +49,7 @@ class Poller {
 
     int set_ = -1;
     int bell_ = -1;
+    Instant woke_{};
     std::mutex mutex_;
     std::vector<std::function<void()>> posted_;  // guarded
     std::vector<std::shared_ptr<void>> kept_;
