@@ -43,6 +43,13 @@ Result<Zone> read_zone(std::string const& name) {
     return Zone::parse(*bytes, runtime::unix_ms_now() / 1000);
 }
 
+void add_retention(std::vector<std::string>& words, cluster::Settings const& settings) {
+    words.insert(words.end(), {"--keep-full", std::to_string(settings.backup_keep_full)});
+    if (settings.backup_keep_days > 0)
+        words.insert(words.end(), {"--keep-days", std::to_string(settings.backup_keep_days)});
+    words.insert(words.end(), {"--keep-dump-days", std::to_string(settings.backup_keep_dump_days)});
+}
+
 }  // namespace
 
 struct Backups::Own {
@@ -74,7 +81,7 @@ std::optional<cluster::BackupStatus> Backups::status() const {
     if (primary_) out.standing_seconds = to_seconds(runtime::boot_now() - caught_up_);
     out.trouble = trouble_;
     if (auto const& record = parts_.driver->node().record())
-        out.jobs = cluster::job_statuses(*record, zone_, runtime::unix_ms_now());
+        out.jobs = cluster::job_statuses(*record, view_of(*record));
     // The archiver looks now and then only.
     for (auto const& job : out.jobs)
         if ((job.kind == cluster::name_of(JobKind::full) || job.kind == cluster::name_of(JobKind::incremental)) &&
@@ -150,7 +157,7 @@ void Backups::watch_archive() {
 cluster::JobView Backups::view_of(cluster::Record const& record) const {
     auto const& node = parts_.driver->node();
     auto const now = runtime::boot_now();
-    cluster::JobView out{runtime::unix_ms_now(), zone_, {}, {}};
+    cluster::JobView out{runtime::unix_ms_now(), zone_, {}, {}, !parts_.desk->config().backup.copies.empty()};
     auto const alive = 4 * cluster::timing(record.settings.profile).heartbeat;
     for (auto const& [id, member] : record.members) {
         if (id == parts_.desk->self() || member.kind != cluster::Kind::data) continue;
@@ -246,10 +253,13 @@ std::vector<std::string> Backups::words_of(JobKind kind) const {
             out.insert(out.end(), {"create", "--incremental"});
             break;
         case JobKind::expire:
-            out.insert(out.end(), {"expire", "--keep-full", std::to_string(settings.backup_keep_full)});
-            if (settings.backup_keep_days > 0)
-                out.insert(out.end(), {"--keep-days", std::to_string(settings.backup_keep_days)});
-            out.insert(out.end(), {"--keep-dump-days", std::to_string(settings.backup_keep_dump_days)});
+            out.emplace_back("expire");
+            add_retention(out, settings);
+            break;
+        case JobKind::copy:
+            out.emplace_back("copy");
+            // Who wants nothing to go from the first wants nothing to go from the others.
+            if (settings.backup_expire != cluster::kNoSchedule) add_retention(out, settings);
             break;
         case JobKind::dump:
             out.insert(out.end(), {"create", "--logical-list", settings.backup_dump_databases});

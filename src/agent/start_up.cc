@@ -133,11 +133,8 @@ std::string keys_for_restart(config::NodeConfig const& now, config::NodeConfig c
     add(next.postgres.listen != now.postgres.listen, "postgres.listen");
     add(next.postgres.bin != now.postgres.bin, "postgres.bin");
     add(next.store.kind != now.store.kind || next.store.endpoints != now.store.endpoints, "store");
-    auto const backup = [](config::Backup const& one) {
-        return std::tie(one.repository, one.encryption_key_file, one.s3_endpoint, one.s3_region,
-                        one.s3_credentials_file, one.s3_ca_file, one.s3_addressing);
-    };
-    add(backup(next.backup) != backup(now.backup), "backup");
+    config::RepositorySettings const &was = now.backup, &is = next.backup;
+    add(is != was || next.backup.copies != now.backup.copies, "backup");
     return out;
 }
 

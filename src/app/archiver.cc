@@ -42,7 +42,8 @@ class Trouble {
     Instant when_;
 };
 
-Result<cluster::ArchiveSight> look(config::Backup const& settings, std::string const& cluster_id, Duration& pace) {
+Result<cluster::ArchiveSight> look(config::RepositorySettings const& settings, std::string const& cluster_id,
+                                   Duration& pace) {
     KEEL_TRY(auto const repository, archive::Repository::open(settings, {kPatience, {}}));
     pace = std::max(kLookEvery, repository.pace().look);
     return archive::look(repository, cluster_id);

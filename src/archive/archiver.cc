@@ -30,7 +30,7 @@ constexpr std::uint64_t kLostKept = 64;  // segments
 
 class Stream {
   public:
-    Stream(Connection& link, Repository const& repository, config::Backup const& settings, Server server)
+    Stream(Connection& link, Repository const& repository, config::RepositorySettings const& settings, Server server)
         : link_(link),
           repository_(repository),
           server_(std::move(server)),
@@ -311,7 +311,8 @@ Status pin(Connection& link, Repository const& repository) {
 
 }  // namespace
 
-Status archive_once(postgres::Place const& place, config::Backup const& settings, std::string const& cluster_id) {
+Status archive_once(postgres::Place const& place, config::RepositorySettings const& settings,
+                    std::string const& cluster_id) {
     Stream* running = nullptr;
     auto const on_wait = [&running](Duration silent) {
         if (running != nullptr) running->wait(silent);

@@ -14,6 +14,7 @@ namespace keel::archive {
 inline constexpr char const* kSlot = "keel_archive";
 
 // Never returns but with an error; to be called again. It may be killed at any moment.
-Status archive_once(postgres::Place const& place, config::Backup const& settings, std::string const& cluster_id);
+Status archive_once(postgres::Place const& place, config::RepositorySettings const& settings,
+                    std::string const& cluster_id);
 
 }  // namespace keel::archive

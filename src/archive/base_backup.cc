@@ -257,15 +257,20 @@ Status remove_leftovers(Repository const& repository, std::string const& system,
     return {};
 }
 
+std::vector<BackupFile> files_of(Backup const& backup) {
+    std::vector<BackupFile> out = {{data_file(backup), backup.sha256, backup.stored_bytes},
+                                   {kManifest, backup.manifest_sha256}};
+    if (!backup.blocks_sha256.empty()) out.push_back({kList, {}});
+    return out;
+}
+
 Result<std::string> missing_file(Repository const& repository, Backup const& backup) {
-    auto const object = [&](char const* file) {
+    auto const object = [&](std::string const& file) {
         return Repository::backup_object(backup.system_id, backup.label, file);
     };
     KEEL_TRY(auto const stored, repository.objects().list(object("")));
-    std::vector<std::string> needed = {object(data_file(backup)), object(kManifest)};
-    if (!backup.blocks_sha256.empty()) needed.push_back(object(kList));
-    for (auto& one : needed)
-        if (std::ranges::find(stored, one) == stored.end()) return std::move(one);
+    for (auto const& one : files_of(backup))
+        if (std::ranges::find(stored, object(one.name)) == stored.end()) return object(one.name);
     return std::string();
 }
 

@@ -26,6 +26,13 @@ Result<Backup> take_backup(BackupAsked const& asked, Repository const& repositor
 // What a backup of this node that was killed had stored, and its mark; the caller sees to it that none is at work. What
 // somebody holds lacks its description only while an expiry looks for holds.
 Status remove_leftovers(Repository const& repository, std::string const& system, std::string const& node);
+// What it consists of beside its description.
+struct BackupFile {
+    std::string name;    // below its folder
+    std::string sha256;  // of what is stored; empty: it is checked by its content
+    std::uint64_t expected_bytes = 0;
+};
+std::vector<BackupFile> files_of(Backup const& backup);
 // The first of its files that is not there; empty: none.
 Result<std::string> missing_file(Repository const& repository, Backup const& backup);
 // Makes it visible. conflict when its files, or the backups that it is built on, are not there.

@@ -117,8 +117,10 @@ Result<std::vector<std::string>> objects_of(Repository const& repository, std::s
 
 }  // namespace
 
-Result<Expiry> find_expiry(Repository const& repository, std::string const& system, Retention const& retention) {
-    KEEL_TRY(auto const stock, stock_of(repository, system));
+Result<Expiry> find_expiry(Repository const& repository, std::string const& system, Retention const& retention,
+                           std::vector<Hold> const& also) {
+    KEEL_TRY(auto stock, stock_of(repository, system));
+    stock.holds.insert(stock.holds.end(), also.begin(), also.end());
     return plan_expiry(stock, retention, runtime::unix_ms_now());
 }
 

@@ -8,8 +8,9 @@
 
 namespace keel::archive {
 
-// Of the repository as it is now; changes nothing.
-Result<Expiry> find_expiry(Repository const& repository, std::string const& system, Retention const& retention);
+// Of the repository as it is now; changes nothing. `also`: holds beside those that are there.
+Result<Expiry> find_expiry(Repository const& repository, std::string const& system, Retention const& retention,
+                           std::vector<Hold> const& also = {});
 
 // conflict when this machine's clock may be wrong by what is there, backups and commits and what `also_unix_ms` says:
 // so many days are not to be counted by it.

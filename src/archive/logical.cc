@@ -31,10 +31,6 @@ constexpr std::size_t kSmall = 1U << 20U;
 constexpr std::size_t kPart = 256U << 10U;
 constexpr Duration kAnswer = 10s;
 
-std::string object_of(std::string const& system, std::string const& label, char const* file) {
-    return fmt::format("{}/dump/{}/{}", system, label, file);
-}
-
 // A named pipe that one program writes into.
 class Fifo {
   public:
@@ -138,7 +134,7 @@ Result<std::vector<Dump>> dumps_of(Repository const& repository, std::string con
         if (!text && text.error().code == Code::not_found) continue;  // has just expired
         KEEL_CHECK(text);
         auto one = json::read<Dump>(*text);
-        if (!one || one->label.empty() || name != object_of(system, one->label, "dump.json"))
+        if (!one || one->label.empty() || name != Repository::dump_object(system, one->label, "dump.json"))
             return fail(Code::corrupt, repository.objects().where(name) + " describes no dump", "remove it");
         out.push_back(*std::move(one));
     }
@@ -177,14 +173,16 @@ Result<Dump> take_dump(postgres::Place const& place, std::string const& cluster_
     out.server_version = server.version;
     out.begun_unix_ms = runtime::unix_ms_now();
     auto const done = [&]() -> Status {
-        KEEL_TRY(auto const upload, repository.objects().upload(object_of(out.system_id, out.label, "dump.zst"), 0));
+        KEEL_TRY(auto const upload,
+                 repository.objects().upload(Repository::dump_object(out.system_id, out.label, "dump.zst"), 0));
         PackedUpload packed(*upload);
         KEEL_CHECK(dump_into(place, database, packed, bound));
         out.bytes = packed.bytes();
         out.stored_bytes = packed.stored();
         out.sha256 = packed.hash();
         out.ended_unix_ms = runtime::unix_ms_now();
-        return repository.objects().create(object_of(out.system_id, out.label, "dump.json"), json::write(out) + "\n");
+        return repository.objects().create(Repository::dump_object(out.system_id, out.label, "dump.json"),
+                                           json::write(out) + "\n");
     }();
     if (!done) {
         (void)remove_dump(repository, out);
@@ -196,7 +194,7 @@ Result<Dump> take_dump(postgres::Place const& place, std::string const& cluster_
 Status fetch_dump(Repository const& repository, Dump const& dump, std::string const& path) {
     int const file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (file < 0) return fail(runtime::system_error(errno, path));
-    auto const object = object_of(dump.system_id, dump.label, "dump.zst");
+    auto const object = Repository::dump_object(dump.system_id, dump.label, "dump.zst");
     auto const where = repository.objects().where(object);
     auto const write = [&](std::string_view part) -> Status {
         while (!part.empty()) {
@@ -237,7 +235,7 @@ std::vector<Dump> old_dumps(std::vector<Dump> const& all, std::uint32_t days, st
 
 // Its description first, so that nobody begins to read one that goes.
 Status remove_dump(Repository const& repository, Dump const& dump) {
-    KEEL_CHECK(repository.objects().remove(object_of(dump.system_id, dump.label, "dump.json")));
+    KEEL_CHECK(repository.objects().remove(Repository::dump_object(dump.system_id, dump.label, "dump.json")));
     return repository.objects().remove_all(fmt::format("{}/dump/{}/", dump.system_id, dump.label));
 }
 

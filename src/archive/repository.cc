@@ -69,7 +69,7 @@ Error is_gone(std::string const& owner, std::string const& memory) {
 
 }  // namespace
 
-Result<Repository> Repository::open(config::Backup const& settings, Patience patience) {
+Result<Repository> Repository::open(config::RepositorySettings const& settings, Patience patience) {
     bool const s3 = is_s3(settings.repository);
     KEEL_TRY(auto objects, s3 ? S3::open(settings, std::move(patience)) : Directory::open(settings.repository));
     KEEL_TRY(objects, Sealed::over(std::move(objects), settings.encryption_key_file));

@@ -26,7 +26,7 @@ inline constexpr char const* kSeenRepositories = "/state/repositories";
 class Repository {
   public:
     // What the section [backup] of node.toml names. Whatever is wrong with it is found here, with the mend.
-    static Result<Repository> open(config::Backup const& settings, Patience patience = {});
+    static Result<Repository> open(config::RepositorySettings const& settings, Patience patience = {});
     // How often a growing segment is stored, and the list is read. Both cost requests, and those of a cloud money.
     struct Pace {
         Duration store = 200ms;
@@ -89,6 +89,10 @@ class Repository {
     // Of one file of a backup.
     static std::string backup_object(std::string const& system, std::string const& label, std::string const& file) {
         return system + "/backup/" + label + "/" + file;
+    }
+    // Of one file of a dump.
+    static std::string dump_object(std::string const& system, std::string const& label, std::string const& file) {
+        return system + "/dump/" + label + "/" + file;
     }
     Objects const& objects() const { return *objects_; }
 

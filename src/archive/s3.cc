@@ -54,13 +54,13 @@ std::optional<ContentRange> parse_content_range(std::string_view text) {
 
 }  // namespace
 
-S3::S3(config::Backup const& settings, Patience patience)
+S3::S3(config::RepositorySettings const& settings, Patience patience)
     : region_(settings.s3_region),
       bucket_in_host_(settings.s3_addressing == config::S3Addressing::host),
       patience_(std::move(patience)),
       wire_(std::make_unique<S3Wire>(settings.s3_ca_file, patience_.on_wait)) {}
 
-Result<std::shared_ptr<Objects const>> S3::open(config::Backup const& settings, Patience patience) {
+Result<std::shared_ptr<Objects const>> S3::open(config::RepositorySettings const& settings, Patience patience) {
     std::shared_ptr<S3> const out(new S3(settings, std::move(patience)));
     KEEL_TRY(out->address_, parse_s3_address(settings.repository));
     KEEL_TRY(out->endpoint_,

@@ -18,7 +18,7 @@ struct Patience {
 class S3 final : public Objects {
   public:
     // Asks the server: a wrong key, region, clock, bucket or endpoint is found here.
-    static Result<std::shared_ptr<Objects const>> open(config::Backup const& settings, Patience patience);
+    static Result<std::shared_ptr<Objects const>> open(config::RepositorySettings const& settings, Patience patience);
 
     std::string where(std::string const& name) const override;
     Result<std::vector<std::string>> list(std::string const& prefix) const override;
@@ -44,7 +44,7 @@ class S3 final : public Objects {
     std::string key_of(std::string const& name) const { return address_.prefix + name; }
 
   private:
-    S3(config::Backup const& settings, Patience patience);
+    S3(config::RepositorySettings const& settings, Patience patience);
     Result<S3Answer> call_once(Ask const& ask) const;
     Result<std::pair<std::vector<std::string>, std::vector<std::string>>> list_all(std::string const& prefix,
                                                                                    bool by_folder) const;

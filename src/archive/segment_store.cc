@@ -26,7 +26,7 @@ struct SegmentStore::Shared {
         Segment segment;
     };
 
-    config::Backup settings;
+    config::RepositorySettings settings;
     Duration retry;
     std::string system;
     Origin origin;
@@ -123,7 +123,7 @@ struct SegmentStore::Worker {
     std::thread thread;  // last: it uses the others
 };
 
-SegmentStore::SegmentStore(config::Backup settings, Duration retry, std::string system, Origin origin)
+SegmentStore::SegmentStore(config::RepositorySettings settings, Duration retry, std::string system, Origin origin)
     : shared_(std::make_unique<Shared>()) {
     shared_->settings = std::move(settings);
     shared_->retry = retry;

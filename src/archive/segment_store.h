@@ -19,7 +19,7 @@ class SegmentStore {
     };
 
     // Each thread opens the repository for itself, when it has something to store.
-    SegmentStore(config::Backup settings, Duration retry, std::string system, Origin origin);
+    SegmentStore(config::RepositorySettings settings, Duration retry, std::string system, Origin origin);
     // Waits for what is being stored. What has not begun is dropped.
     ~SegmentStore();
     SegmentStore(SegmentStore const&) = delete;

@@ -55,7 +55,7 @@ class Stored : public ::testing::Test {
     }
 
     runtime::testing::Directory directory_;
-    config::Backup settings_;
+    config::RepositorySettings settings_;
 };
 
 }  // namespace keel::archive::testing

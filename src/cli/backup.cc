@@ -19,18 +19,18 @@
 
 namespace keel::cli {
 
-std::vector<std::pair<std::string, std::string config::Backup::*>> const& repository_options() {
-    static std::vector<std::pair<std::string, std::string config::Backup::*>> const all = {
-        {"--encryption-key-file", &config::Backup::encryption_key_file},
-        {"--s3-endpoint", &config::Backup::s3_endpoint},
-        {"--s3-region", &config::Backup::s3_region},
-        {"--s3-credentials-file", &config::Backup::s3_credentials_file},
-        {"--s3-ca-file", &config::Backup::s3_ca_file},
+std::vector<std::pair<std::string, std::string config::RepositorySettings::*>> const& repository_options() {
+    static std::vector<std::pair<std::string, std::string config::RepositorySettings::*>> const all = {
+        {"--encryption-key-file", &config::RepositorySettings::encryption_key_file},
+        {"--s3-endpoint", &config::RepositorySettings::s3_endpoint},
+        {"--s3-region", &config::RepositorySettings::s3_region},
+        {"--s3-credentials-file", &config::RepositorySettings::s3_credentials_file},
+        {"--s3-ca-file", &config::RepositorySettings::s3_ca_file},
     };
     return all;
 }
 
-void add_repository(CLI::App& command, config::Backup& settings) {
+void add_repository(CLI::App& command, config::RepositorySettings& settings) {
     auto* repository = command.add_option("--repository", settings.repository,
                                           "A directory or s3://bucket/prefix; by default what node.toml says");
     for (auto const& [name, member] : repository_options())
@@ -41,7 +41,7 @@ void add_repository(CLI::App& command, config::Backup& settings) {
 namespace {
 
 // For a process that runs elsewhere.
-void make_absolute(config::Backup& settings) {
+void make_absolute(config::RepositorySettings& settings) {
     auto const absolute = [](std::string& path) {
         std::error_code error;
         if (!path.empty()) path = std::filesystem::absolute(path, error).string();
@@ -54,9 +54,22 @@ void make_absolute(config::Backup& settings) {
 
 }  // namespace
 
-void add_where(CLI::App& command, Where& where) {
+void add_source(CLI::App& command, Where& where) {
     add_repository(command, where.settings);
     command.add_option("--system", where.system, "System identifier of the database cluster, if there are several");
+}
+
+void add_where(CLI::App& command, Where& where) {
+    add_source(command, where);
+    command.add_option("--copy", where.copy, "Not the repository that node.toml names, but this copy of it")
+        ->excludes(command.get_option("--repository"));
+}
+
+Answer<config::RepositorySettings> named_repository(config::Backup const& backup, std::string const& copy) {
+    if (copy.empty()) return backup;
+    auto const found = std::ranges::find(backup.copies, copy, &config::BackupCopy::name);
+    if (found != backup.copies.end()) return *found;
+    return stop(kUsage, Code::not_found, "node.toml names no copy " + copy, "its sections are [backup.copies.<name>]");
 }
 
 // As the user that the node runs as, so that nothing belongs to root.
@@ -65,7 +78,7 @@ Answer<Opened> open_repository(Commands const& commands, Where const& where) {
     std::string user = "postgres";
     if (settings.repository.empty()) {
         KEEL_TRY(auto const config, agent::load_config(commands.reach().directory));
-        settings = config.backup;
+        KEEL_TRY(settings, named_repository(config.backup, where.copy));
         user = config.user;
     }
     if (settings.repository.empty())
@@ -228,6 +241,7 @@ void add_backup(Commands& commands) {
         return {};
     });
     add_backup_fetch(commands, backup);
+    add_backup_copy(commands, backup);
     add_backup_run(commands, backup);
     add_backup_prove(commands, backup);
     add_backup_upkeep(commands, backup);

@@ -21,8 +21,9 @@ namespace {
 Where own_where(Commands const& commands, Where where, std::string const& cluster_id) {
     auto const config = agent::load_config(commands.reach().directory);
     if (!where.system.empty() || !config || config->backup.repository.empty()) return where;
-    if (!agent::become_user(config->user)) return where;
-    auto const repository = archive::Repository::open(config->backup);
+    auto const settings = named_repository(config->backup, where.copy);
+    if (!settings || !agent::become_user(config->user)) return where;
+    auto const repository = archive::Repository::open(*settings);
     auto const system = repository ? archive::own_system(*repository, cluster_id)
                                    : Result<std::string>(std::unexpected(repository.error()));
     if (system) where.system = *system;
@@ -42,6 +43,17 @@ Answer<Opened> open_own(Commands const& commands, Where const& where) {
     KEEL_TRY(auto opened, open_repository(commands, own_where(commands, where, identity.cluster_id)));
     KEEL_CHECK(opened.repository.check_owner(opened.system, identity.cluster_id));
     return opened;
+}
+
+void add_retention(CLI::App& command, archive::Retention& retention, std::uint32_t& dump_days) {
+    auto const range = CLI::Range(1U, 100000U);
+    command
+        .add_option("--keep-full", retention.fulls,
+                    "So many of the newest full ones stay, and the incrementals after them")
+        ->check(range);
+    command.add_option("--keep-days", retention.days, "Every moment of so many days can be restored")->check(range);
+    command.add_option("--keep-dump-days", dump_days, "Older dumps go, but never the newest of a database")
+        ->check(range);
 }
 
 namespace {
@@ -102,7 +114,7 @@ Done expire(Commands const& commands, Expire const& asked) {
     if (asked.dump_days > 0) text += fmt::format(", {} dumps", dumps);
     fmt::print("{}\n", text);
     // Of another cluster's repository, this one has nothing to know.
-    if (asked.where.settings.repository.empty())
+    if (asked.where.settings.repository.empty() && asked.where.copy.empty())
         tell_done(
             commands, *asked.work,
             {"expiry " + text,
@@ -115,14 +127,7 @@ void add_expire(Commands& commands, CLI::App& backup) {
     auto& command = commands.add_local_below(backup, "expire", "Removes old backups, and the WAL that no other needs");
     add_where(command, asked->where);
     asked->work = add_work(command, cluster::JobKind::expire);
-    command
-        .add_option("--keep-full", asked->retention.fulls,
-                    "So many of the newest full ones stay, and the incrementals after them")
-        ->check(CLI::Range(1U, 100000U));
-    command.add_option("--keep-days", asked->retention.days, "Every moment of so many days can be restored")
-        ->check(CLI::Range(1U, 100000U));
-    command.add_option("--keep-dump-days", asked->dump_days, "Older dumps go, but never the newest of a database")
-        ->check(CLI::Range(1U, 100000U));
+    add_retention(command, asked->retention, asked->dump_days);
     command.add_flag("--dry-run", asked->dry_run, "Only say what would go, and why the others stay");
     commands.on(command, [asked, &commands] { return expire(commands, *asked); });
 }

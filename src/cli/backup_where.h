@@ -8,6 +8,7 @@
 #include "agent/backups.h"
 #include "archive/logical.h"
 #include "archive/restore.h"
+#include "archive/retention.h"
 #include "cli/commands.h"
 #include "cli/interrupts.h"
 
@@ -15,21 +16,26 @@ namespace keel::cli {
 
 // Where the repository is, and whose backups in it are meant.
 struct Where {
-    config::Backup settings;  // without a repository: what node.toml says
-    std::string system;       // empty: the only one there
+    config::RepositorySettings settings;  // without a repository: what node.toml says
+    std::string copy;                     // of the copies that it names, not the repository itself
+    std::string system;                   // empty: the only one there
     bool as_json = false;
 };
 
 struct Opened {
     archive::Repository repository;
-    config::Backup settings;
+    config::RepositorySettings settings;
     std::string system;
 };
 
 // An option for each key of [backup], so that a repository can be reached from a machine without a node.
-std::vector<std::pair<std::string, std::string config::Backup::*>> const& repository_options();
-void add_repository(CLI::App& command, config::Backup& settings);
+std::vector<std::pair<std::string, std::string config::RepositorySettings::*>> const& repository_options();
+void add_repository(CLI::App& command, config::RepositorySettings& settings);
 void add_where(CLI::App& command, Where& where);
+// For a command that finds no node.toml: without --copy.
+void add_source(CLI::App& command, Where& where);
+// Of those in node.toml; empty: the first one.
+Answer<config::RepositorySettings> named_repository(config::Backup const& backup, std::string const& copy);
 Answer<Opened> open_repository(Commands const& commands, Where const& where);
 Answer<archive::Backup> named_backup(Opened const& opened, std::string const& label);
 // What removes something, keeps it from that, or speaks for the cluster, is for the cluster whose archive it is.
@@ -75,7 +81,11 @@ void add_backup_fetch(Commands& commands, CLI::App& backup);
 void add_backup_run(Commands& commands, CLI::App& backup);
 void add_backup_prove(Commands& commands, CLI::App& backup);
 
+// backup_copy.cc
+void add_backup_copy(Commands& commands, CLI::App& backup);
+
 // backup_upkeep.cc
+void add_retention(CLI::App& command, archive::Retention& retention, std::uint32_t& dump_days);
 void add_backup_upkeep(Commands& commands, CLI::App& backup);
 
 }  // namespace keel::cli

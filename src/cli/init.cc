@@ -232,7 +232,7 @@ void add_init(Commands& commands) {
     command.add_option("--token-uses", options->token_uses, "How many nodes the printed token lets in; 0: no token")
         ->capture_default_str();
     command.add_option("--token-valid", options->token_valid, "For how long")->capture_default_str();
-    add_where(command, options->from);
+    add_source(command, options->from);
     auto* restore =
         command.add_option("--restore", options->target,
                            "Begin with a backup out of --repository, as of then: latest, an LSN, or a time in UTC");

@@ -83,7 +83,7 @@ Done restore_data(Commands const& commands, JoinOptions& options, web::TokenText
                   web::JoinRequest& request) {
     auto& config = options.node.config;
     KEEL_TRY(auto const opened, open_repository(commands, options.from));
-    config.backup = opened.settings;
+    static_cast<config::RepositorySettings&>(config.backup) = opened.settings;
     constexpr std::size_t kOwnerMost = 4096;
     auto owner = opened.repository.objects().get(opened.system + "/owner", kOwnerMost);
     if (!owner) return std::unexpected(Failure(std::move(owner.error()).in("the repository's archive has no owner")));
@@ -162,7 +162,7 @@ void add_one(Commands& commands, std::string const& name, std::string const& abo
     add_new_node_options(command, options->node);
     add_token_options(command, options->token, options->token_file);
     if (kind == cluster::Kind::data) {
-        add_where(command, options->from);
+        add_source(command, options->from);
         auto* from = command.add_flag("--from-backup", options->from_backup,
                                       "Take the data out of --repository, instead of from another node");
         from->needs(command.get_option("--repository"));

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 
 #include "cluster/cron.h"
 
@@ -14,7 +13,16 @@ namespace {
 constexpr std::int64_t kFirstPauseMs = 600'000;
 constexpr std::int64_t kPauseMostMs = 4 * 3'600'000;
 constexpr std::int64_t kRunMostMs = std::int64_t{24} * 3'600'000;
-constexpr std::array kKinds = {JobKind::full, JobKind::incremental, JobKind::expire, JobKind::dump, JobKind::prove};
+
+// Without another repository there is nothing to copy into.
+std::vector<JobKind> kinds_of(JobView const& view) {
+    std::vector<JobKind> out = {JobKind::full, JobKind::incremental, JobKind::expire, JobKind::dump, JobKind::prove};
+    if (view.copies) out.push_back(JobKind::copy);
+    return out;
+}
+
+// One at a time, but for a copy: neither does it wait for a backup of hours, nor the other way round.
+bool goes_beside(JobKind one, JobKind other) { return (one == JobKind::copy) != (other == JobKind::copy); }
 
 Job const& job_of(Record const& record, JobKind kind) {
     static Job const none;
@@ -74,11 +82,18 @@ bool pauses(Job const& job, std::int64_t now_ms) {
     return since >= 0 && since < pause;  // a clock that was set back makes nobody wait for ever
 }
 
-// A standby before the leader; after a failure somebody else.
+// A standby before the leader; after a failure somebody else. Nobody does two things at once, if there is another.
 NodeId choose(Record const& record, Job const& job, JobView const& view) {
     auto all = view.standbys;
     all.push_back(record.leader);
-    return all[job.failures % all.size()];
+    auto const busy = [&](NodeId const& id) {
+        return std::ranges::any_of(record.jobs,
+                                   [&](auto const& one) { return one.second.run && one.second.run->node == id; });
+    };
+    std::vector<NodeId> order;
+    std::ranges::copy_if(all, std::back_inserter(order), [&](NodeId const& id) { return !busy(id); });
+    std::ranges::copy_if(all, std::back_inserter(order), busy);
+    return order[job.failures % order.size()];
 }
 
 std::string loss_of(Record const& record, JobRun const& run, JobView const& view) {
@@ -106,6 +121,8 @@ char const* title_of(JobKind kind) {
             return "dump";
         case JobKind::prove:
             return "restore test";
+        case JobKind::copy:
+            return "copy of the repository";
     }
     return "?";
 }
@@ -122,6 +139,8 @@ std::string const& schedule_of(Settings const& settings, JobKind kind) {
             return settings.backup_expire;
         case JobKind::dump:
             return settings.backup_dump;
+        case JobKind::copy:
+            return settings.backup_copy;
         case JobKind::prove:
             break;
     }
@@ -135,17 +154,18 @@ Status check_schedule(JobKind kind, std::string_view text) {
 }
 
 std::optional<JobStep> next_job_step(Record const& record, JobView const& view) {
-    bool busy = false;
-    for (auto const kind : kKinds) {
+    std::vector<JobKind> running;
+    for (auto const kind : kinds_of(view)) {
         auto const& job = job_of(record, kind);
         if (job.schedule != schedule_of(record.settings, kind)) return JobStep{JobStep::Kind::adopt, kind, {}, {}};
         if (!job.run) continue;
         if (auto why = loss_of(record, *job.run, view); !why.empty())
             return JobStep{JobStep::Kind::lose, kind, job.run->node, std::move(why)};
-        busy = true;
+        running.push_back(kind);
     }
-    if (busy || record.leader.value.empty()) return std::nullopt;
-    for (auto const kind : kKinds) {
+    if (record.leader.value.empty()) return std::nullopt;
+    for (auto const kind : kinds_of(view)) {
+        if (!std::ranges::all_of(running, [&](JobKind other) { return goes_beside(kind, other); })) continue;
         auto const& job = job_of(record, kind);
         auto const due = first_due_ms(record, kind, view.zone, view.now_unix_ms);
         // Clocks of two nodes differ: what is asked for is due, whenever that was.
@@ -186,6 +206,7 @@ Status ask_job(Record& record, JobKind kind, Caller const& caller) {
 void end_job(Record& record, JobKind kind, JobEnd const& end, bool good) {
     auto& job = record.jobs[name_of(kind)];
     bool const under_way = job.run && job.run->node == end.node && job.run->begun_unix_ms == end.begun_unix_ms;
+    bool const first = !job.good;
     if (under_way) job.run.reset();
     if (good) {
         if (job.asked_unix_ms <= end.begun_unix_ms) job.asked_unix_ms = 0;
@@ -193,8 +214,10 @@ void end_job(Record& record, JobKind kind, JobEnd const& end, bool good) {
         bool const newer = !job.good || job.good->begun_unix_ms <= end.begun_unix_ms ||
                            job.good->ended_unix_ms > end.ended_unix_ms + kAheadMostMs;
         if (newer) job.good = end;
+        // Every few minutes one: the first, and the first after a failure, is news.
+        bool const news = kind != JobKind::copy || job.failures > 0 || first;
         job.failures = 0;
-        note(record, end.node, end.ended_unix_ms, "backup", end.text);
+        if (news) note(record, end.node, end.ended_unix_ms, "backup", end.text);
     } else if (under_way) {
         job.bad = end;
         // Once in a row: the alert is there for the others.
@@ -204,9 +227,10 @@ void end_job(Record& record, JobKind kind, JobEnd const& end, bool good) {
     }
 }
 
-std::vector<JobStatus> job_statuses(Record const& record, Zone const& zone, std::int64_t now_unix_ms) {
+std::vector<JobStatus> job_statuses(Record const& record, JobView const& view) {
     std::vector<JobStatus> out;
-    for (auto const kind : kKinds) {
+    auto const now_unix_ms = view.now_unix_ms;
+    for (auto const kind : kinds_of(view)) {
         auto const& job = job_of(record, kind);
         JobStatus one;
         one.kind = name_of(kind);
@@ -216,7 +240,7 @@ std::vector<JobStatus> job_statuses(Record const& record, Zone const& zone, std:
         one.bad = job.bad;
         one.failures = job.failures;
         if (job.run) one.running_on = node_name(record, job.run->node);
-        if (auto const due = first_due_ms(record, kind, zone, now_unix_ms)) {
+        if (auto const due = first_due_ms(record, kind, view.zone, now_unix_ms)) {
             one.next_unix_ms = *due;
             one.overdue_seconds = std::max(0.0, static_cast<double>(now_unix_ms - *due) / 1000);
         }

@@ -1,5 +1,5 @@
-// Backups, expiries, dumps and restore tests by schedule, once per cluster: the leader gives each to a member by the
-// record, and that member writes there how it ended. Pure.
+// Backups, expiries, dumps, restore tests and copies by schedule, once per cluster: the leader gives each to a member
+// by the record, and that member writes there how it ended. Pure.
 #pragma once
 
 #include <set>
@@ -9,8 +9,8 @@
 
 namespace keel::cluster {
 
-enum class JobKind { full, incremental, expire, dump, prove };
-BOOST_DESCRIBE_ENUM(JobKind, full, incremental, expire, dump, prove)
+enum class JobKind { full, incremental, expire, dump, prove, copy };
+BOOST_DESCRIBE_ENUM(JobKind, full, incremental, expire, dump, prove, copy)
 inline char const* name_of(JobKind kind) { return boost::describe::enum_to_string(kind, "?"); }
 
 inline constexpr char const* kNoSchedule = "off";
@@ -25,6 +25,7 @@ struct JobView {
     Zone zone;
     std::vector<NodeId> standbys;  // healthy, in the order in which they come into question
     std::set<NodeId> silent;       // for so long that their work counts as lost
+    bool copies = false;           // other repositories are configured
 };
 
 // What is to be done next; nothing most of the time.
@@ -59,7 +60,7 @@ struct JobStatus {
 };
 BOOST_DESCRIBE_STRUCT(JobStatus, (),
                       (kind, schedule, next_unix_ms, overdue_seconds, running_on, since_unix_ms, good, bad, failures))
-std::vector<JobStatus> job_statuses(Record const& record, Zone const& zone, std::int64_t now_unix_ms);
+std::vector<JobStatus> job_statuses(Record const& record, JobView const& view);
 
 // What the archiver of a node has seen of the repository.
 struct ArchiveReport {

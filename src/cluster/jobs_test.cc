@@ -56,6 +56,8 @@ struct Story {
     JobView view{kMidnight, {}, {kB, kC}, {}};
 };
 
+JobView at(std::int64_t unix_ms) { return {unix_ms, {}, {kB, kC}, {}}; }
+
 TEST(Jobs, AFullIsGivenToAStandbyWhenItsTimeHasComeAndAnExpiryFollowsIt) {
     Story story;
     EXPECT_FALSE(story.at(kMidnight + kHour - 1).step());
@@ -182,7 +184,7 @@ TEST(Jobs, AScheduleThatIsOffDoesNothing) {
     story.record.settings.backup_full = story.record.settings.backup_expire = kNoSchedule;
     story.settle();
     EXPECT_FALSE(story.at(kMidnight + 30 * kDay).step());
-    for (auto const& one : job_statuses(story.record, {}, kMidnight + 30 * kDay)) {
+    for (auto const& one : job_statuses(story.record, at(kMidnight + 30 * kDay))) {
         EXPECT_EQ(one.next_unix_ms, 0) << one.kind;
         EXPECT_EQ(one.overdue_seconds, 0) << one.kind;
     }
@@ -213,16 +215,35 @@ TEST(Jobs, AnIncrementalComesByTheHourOnceThereIsAFullOne) {
     EXPECT_EQ(story.job(JobKind::full).good->begun_unix_ms, kMidnight + 2 * kHour + 31 * kMinute);
 }
 
+TEST(Jobs, ACopyGoesBesideABackupOnAnotherNode) {
+    Story story;
+    EXPECT_FALSE(story.at(kMidnight + 10 * kMinute).step()) << "there is nothing to copy into";
+    story.view.copies = true;
+    story.settle();
+    EXPECT_EQ(story.at(kMidnight + 15 * kMinute).given(JobKind::copy), kB);
+    story.end(JobKind::copy, true);
+    auto const told = story.record.history.size();
+    EXPECT_EQ(story.at(kMidnight + kHour).given(JobKind::full), kB);
+    EXPECT_EQ(story.given(JobKind::copy), kC);
+    EXPECT_FALSE(story.step());
+    story.end(JobKind::copy, true);
+    EXPECT_EQ(story.record.history.size(), told) << "every few minutes one, which is no news";
+    EXPECT_EQ(story.at(kMidnight + kHour + 6 * kMinute).given(JobKind::copy), kC);
+    story.end(JobKind::full, true);
+    EXPECT_EQ(story.given(JobKind::expire), kB) << "nor does it wait for a copy";
+    EXPECT_EQ(job_statuses(story.record, story.view).back().kind, "copy");
+}
+
 TEST(Jobs, StatusSaysWhatIsOverdue) {
     Story story;
     EXPECT_EQ(story.at(kMidnight + kHour).given(JobKind::full), kB);
-    auto const seen = job_statuses(story.record, {}, kMidnight + 2 * kHour);
+    auto const seen = job_statuses(story.record, at(kMidnight + 2 * kHour));
     ASSERT_EQ(seen.size(), 5U);
     EXPECT_EQ(seen[0].kind, "full");
     EXPECT_EQ(seen[0].running_on, "b");
     EXPECT_EQ(seen[0].next_unix_ms, kMidnight + kHour);
     EXPECT_EQ(seen[0].overdue_seconds, 3600);
-    EXPECT_EQ(job_statuses(story.record, {}, kMidnight)[0].overdue_seconds, 0);
+    EXPECT_EQ(job_statuses(story.record, at(kMidnight))[0].overdue_seconds, 0);
 }
 
 // A leader's clock was ten days ahead while a backup ran, and is right again.
@@ -232,7 +253,7 @@ TEST(Jobs, AClockThatWasAheadStopsNothing) {
     EXPECT_EQ(story.given(JobKind::full), kB);
     story.end(JobKind::full, true);
     story.at(kMidnight + 2 * kHour);
-    EXPECT_EQ(job_statuses(story.record, {}, story.view.now_unix_ms)[0].overdue_seconds, 3600);
+    EXPECT_EQ(job_statuses(story.record, story.view)[0].overdue_seconds, 3600);
     EXPECT_EQ(story.given(JobKind::full), kB);
     story.end(JobKind::full, true);
     EXPECT_EQ(story.job(JobKind::full).good->ended_unix_ms, story.view.now_unix_ms);

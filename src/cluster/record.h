@@ -125,8 +125,9 @@ struct Settings {
     std::string backup_incremental = "30 * * * *";
     std::string backup_expire = "after full";
     std::string backup_prove = "0 4 * * 0";
-    std::string backup_dump = "off";    // dumps of databases, for pg_restore
-    std::string backup_dump_databases;  // by commas; empty: all
+    std::string backup_copy = "*/5 * * * *";  // into other repositories, where there are any
+    std::string backup_dump = "off";          // dumps of databases, for pg_restore
+    std::string backup_dump_databases;        // by commas; empty: all
     std::uint32_t backup_keep_dump_days = 30;
     std::string backup_time_zone = "UTC";  // of those times
     std::uint32_t backup_keep_full = 7;
@@ -136,8 +137,8 @@ struct Settings {
 BOOST_DESCRIBE_STRUCT(Settings, (),
                       (mode, quorum, profile, failover_lag_bytes_max, spare_grace_s, promote_timeout_ms, evict_after_ms,
                        disk_stall_ms, disk_ballast, backup_full, backup_incremental, backup_expire, backup_prove,
-                       backup_dump, backup_dump_databases, backup_keep_dump_days, backup_time_zone, backup_keep_full,
-                       backup_keep_days, postgres))
+                       backup_copy, backup_dump, backup_dump_databases, backup_keep_dump_days, backup_time_zone,
+                       backup_keep_full, backup_keep_days, postgres))
 
 // Lets a new node in. The secret itself is known to whoever was shown it, and to nobody else.
 struct JoinToken {

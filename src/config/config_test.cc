@@ -66,6 +66,17 @@ std::vector<Wrong> const kWrong = {
      "backup.s3_endpoint = \"store:9000\" is no URL", "https://store:9000"},
     {"a directory has no region", kGood + "[backup]\nrepository = \"/mnt/x\"\ns3_region = \"r\"\n",
      "node.toml:6: backup.s3_region has no meaning", "s3://"},
+    {"a copy of nothing", kGood + "[backup.copies.offsite]\nrepository = \"/mnt/y\"\n",
+     "node.toml:5: copy offsite is one of nothing", "[backup]"},
+    {"a copy in the same place",
+     kGood + "[backup]\nrepository = \"/mnt/x\"\n[backup.copies.offsite]\nrepository = \"/mnt/x\"\n",
+     "node.toml:7: /mnt/x is named twice", "a place of its own"},
+    {"a copy in a bucket without its region",
+     kGood + "[backup]\nrepository = \"/mnt/x\"\n[backup.copies.offsite]\nrepository = \"s3://b/x\"\n",
+     "backup.copies.offsite.s3_region is missing", "eu-central-1"},
+    {"an unknown key of a copy",
+     kGood + "[backup]\nrepository = \"/mnt/x\"\n[backup.copies.offsite]\nrepository = \"/mnt/y\"\nscratch = \"/s\"\n",
+     "scratch", ""},
     {"a key file by a relative path", kGood + "[backup]\nrepository = \"/mnt/x\"\nencryption_key_file = \"key\"\n",
      "node.toml:6: backup.encryption_key_file", "begin it with '/'"},
     {"a syntax error has its line", "[node]\nname = anna\n", "node.toml:2: not TOML", "quotes"},
@@ -187,8 +198,15 @@ TEST(NodeConfig, the_rendered_file_reads_back_as_the_same_settings) {
     config.tags.spare = true;
     config.tags.domain = "rack \"7\"";
     config.proxy.endpoints = {{"east \"1\"", 6440, "domain=east", ProxyBalance::random, 5, 7, 8, true}};
+    config.backup.repository = "/mnt/backup";
+    config.backup.copies.resize(1);
+    config.backup.copies[0].name = "offsite";
+    config.backup.copies[0].repository = "s3://bucket/prefix";
+    config.backup.copies[0].s3_region = "r";
+    config.backup.copies[0].s3_credentials_file = "/etc/s3";
     auto const parsed = parse(render_node_config(config));
     ASSERT_TRUE(parsed.problems.empty()) << to_string(parsed.problems);
+    EXPECT_EQ(parsed.config.backup.copies, config.backup.copies);
     EXPECT_EQ(parsed.config.name, "bela");
     EXPECT_EQ(parsed.config.address, "::1");
     EXPECT_EQ(parsed.config.api_port, 18008);

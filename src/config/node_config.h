@@ -116,10 +116,10 @@ struct Log {
 enum class S3Addressing { path, host };
 BOOST_DESCRIBE_ENUM(S3Addressing, path, host)
 
-struct Backup {
+// A repository, and what it takes to reach it.
+struct RepositorySettings {
     // A directory that every data node sees (NFS and the like), or s3://bucket/prefix; empty: no archive.
     std::string repository;
-    std::string scratch;              // for restore tests; empty: <dir>/scratch
     std::string encryption_key_file;  // 64 hex digits; must not be readable by others; empty: not encrypted
     // The rest is for s3:// only.
     std::string s3_endpoint;  // https://host:port; empty: Amazon's of the region
@@ -127,6 +127,18 @@ struct Backup {
     std::string s3_credentials_file;  // as ~/.aws/credentials; must not be readable by others
     std::string s3_ca_file;           // authorities of the endpoint's certificate; empty: the system's
     S3Addressing s3_addressing = S3Addressing::path;
+    bool operator==(RepositorySettings const&) const = default;
+};
+
+// Another repository, into which goes what the first one has.
+struct BackupCopy : RepositorySettings {
+    std::string name;
+    bool operator==(BackupCopy const&) const = default;
+};
+
+struct Backup : RepositorySettings {
+    std::string scratch;  // for restore tests; empty: <dir>/scratch
+    std::vector<BackupCopy> copies;
 };
 
 struct NodeConfig {

@@ -204,25 +204,36 @@ void write_tags(Writer& out, cluster::Tags const& tags) {
             "Replays this many seconds late; then it is neither promoted nor waited for.");
 }
 
-void write_backup(Writer& out, Backup const& backup) {
-    Backup const standard;
-    out.section("backup", "The WAL archive and the backups; the same repository on every data node.");
-    out.key("repository", quoted(backup.repository), quoted(standard.repository),
+void write_repository(Writer& out, RepositorySettings const& at) {
+    RepositorySettings const standard;
+    out.key("repository", quoted(at.repository), quoted(standard.repository),
             "A directory that every data node sees, on other disks, or s3://bucket/prefix; empty: none. Needs a "
             "restart of the node.");
-    out.key("encryption_key_file", quoted(backup.encryption_key_file), quoted(standard.encryption_key_file),
+    out.key("encryption_key_file", quoted(at.encryption_key_file), quoted(standard.encryption_key_file),
             "64 hex digits (openssl rand -hex 32), the same on every node; mode 0600. Keep a copy elsewhere.");
-    out.key("scratch", quoted(backup.scratch), quoted(standard.scratch),
-            "Where restore tests unpack the whole database, and remove it again; empty: scratch below the node's.");
-    out.key("s3_endpoint", quoted(backup.s3_endpoint), quoted(standard.s3_endpoint),
+    out.key("s3_endpoint", quoted(at.s3_endpoint), quoted(standard.s3_endpoint),
             "https://host:port of the object store; empty: Amazon's of the region.");
-    out.key("s3_region", quoted(backup.s3_region), quoted(standard.s3_region), "The bucket's.");
-    out.key("s3_credentials_file", quoted(backup.s3_credentials_file), quoted(standard.s3_credentials_file),
+    out.key("s3_region", quoted(at.s3_region), quoted(standard.s3_region), "The bucket's.");
+    out.key("s3_credentials_file", quoted(at.s3_credentials_file), quoted(standard.s3_credentials_file),
             "Its key, in the format of ~/.aws/credentials; mode 0600.");
-    out.key("s3_ca_file", quoted(backup.s3_ca_file), quoted(standard.s3_ca_file),
+    out.key("s3_ca_file", quoted(at.s3_ca_file), quoted(standard.s3_ca_file),
             "Authorities of its certificate; empty: the system's.");
-    out.key("s3_addressing", name_of(backup.s3_addressing), name_of(standard.s3_addressing),
+    out.key("s3_addressing", name_of(at.s3_addressing), name_of(standard.s3_addressing),
             "path: https://endpoint/bucket. host: https://bucket.endpoint.");
+}
+
+void write_backup(Writer& out, Backup const& backup) {
+    out.section("backup", "The WAL archive and the backups; the same repository on every data node.");
+    out.key("scratch", quoted(backup.scratch), quoted(Backup().scratch),
+            "Where restore tests unpack the whole database, and remove it again; empty: scratch below the node's.");
+    write_repository(out, backup);
+    out.text(
+        "\n# Another repository, on every data node, into which goes what the first one has (pgkeel config set "
+        "backup_copy):\n# [backup.copies.offsite]\n# repository = \"s3://bucket/prefix\"\n");
+    for (auto const& one : backup.copies) {
+        out.text(fmt::format("\n[backup.copies.{}]\n", quoted(one.name)));
+        write_repository(out, one);
+    }
 }
 
 }  // namespace
@@ -234,9 +245,7 @@ std::string render_node_config(NodeConfig const& config) {
     if (config.kind != cluster::Kind::proxy) write_store(out, config.store);
     write_proxy(out, config);
     if (config.kind == cluster::Kind::data) write_tags(out, config.tags);
-    if (config.kind == cluster::Kind::data) {
-        write_backup(out, config.backup);
-    }
+    if (config.kind == cluster::Kind::data) write_backup(out, config.backup);
     Log const standard;
     out.section("log", config.kind == cluster::Kind::proxy ? "The proxy's log." : "The agent's log.");
     out.key("level", name_of(config.log.level), name_of(standard.level), "debug, info, warning or error.");

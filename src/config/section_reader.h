@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 
 #include "config/node_config.h"
 #include "config/postgres_parameters.h"
@@ -21,7 +22,7 @@ inline std::map<std::string, Keys> const& known_keys() {
         {"store", {"kind", "endpoints", "prefix", "user", "password_file", "ca_file", "cert_file", "key_file"}},
         {"backup",
          {"repository", "s3_endpoint", "s3_region", "s3_credentials_file", "s3_ca_file", "s3_addressing",
-          "encryption_key_file", "scratch"}},
+          "encryption_key_file", "scratch", "copies"}},
         {"proxy",
          {"enabled",
           "listen",
@@ -253,7 +254,7 @@ class Reader {
 
 // node_config_backup.cc
 void read_repository(Reader& reader, Backup& out);
-void check_repository(Reader& reader, NodeConfig const& out);
+void check_repository(Reader& reader, NodeConfig& out);
 // node_config_proxy.cc
 void read_proxy(Reader& reader, Proxy& out);
 void check_proxy(Reader& reader, NodeConfig& out);

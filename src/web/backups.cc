@@ -1,5 +1,7 @@
 #include "web/backups.h"
 
+#include <algorithm>
+
 #include "base/json.h"
 #include "web/access.h"
 #include "web/actions.h"
@@ -33,6 +35,11 @@ runtime::Task<Result<std::string>> run_backup(Desk const& desk, runtime::HttpReq
     if (!sight.backup)
         co_return fail(Code::invalid, "this node has no repository for backups",
                        "set repository in the section [backup] of node.toml, on every data node");
+    bool const known = std::ranges::any_of(
+        sight.backup->jobs, [&](cluster::JobStatus const& job) { return job.kind == cluster::name_of(body->kind); });
+    if (!known)
+        co_return fail(Code::invalid, "this node has no other repository to copy into",
+                       "add a section [backup.copies.<name>] to node.toml, on every data node");
     auto const guest = identify(sight, request);
     cluster::Caller const caller{sight.self, guest ? guest->who : "nobody", sight.clock.unix_ms};
     auto const record =

@@ -192,7 +192,8 @@ const kJobs = [['full', 'full backup', 'A healthy standby sends its files; the p
                ['incremental', 'incremental backup', 'Only the blocks that have changed since the newest backup are stored.'],
                ['dump', 'dump', 'pg_dump of the databases that the schedule names.'],
                ['prove', 'restore test', 'The newest backup is restored beside the server, started, checked and thrown away.'],
-               ['expire', 'expiry', 'What the retention no longer keeps is removed for good.']];
+               ['expire', 'expiry', 'What the retention no longer keeps is removed for good.'],
+               ['copy', 'copy', 'What the repository has goes into the others that node.toml names.']];
 
 export function runJob() { show({kind: 'runJob', job: 'full'}); }
 

@@ -3,8 +3,8 @@ import {h} from './dom.js';
 import {bytes, clock, count, day, seconds, span, utc} from './words.js';
 
 const kDays = 35;
-const kNames = {full: 'full backup', incremental: 'incremental backup', dump: 'dump', expire: 'expiry', prove: 'restore test'};
-const kPlural = {full: 'full backups', incremental: 'incremental backups', dump: 'dumps', expire: 'expiries', prove: 'restore tests'};
+const kNames = {full: 'full backup', incremental: 'incremental backup', dump: 'dump', expire: 'expiry', prove: 'restore test', copy: 'copy of the repository'};
+const kPlural = {full: 'full backups', incremental: 'incremental backups', dump: 'dumps', expire: 'expiries', prove: 'restore tests', copy: 'copies'};
 const kMarks = ['full', 'incremental', 'dump', 'prove', 'failed'];
 
 function midnight(time) {
