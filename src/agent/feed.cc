@@ -16,7 +16,11 @@ constexpr Duration kPositionsEvery = 100ms;
 constexpr char const* kUsers =
     "SELECT rolname, coalesce(rolpassword, ''), CASE WHEN isfinite(rolvaliduntil) THEN"
     " (extract(epoch FROM rolvaliduntil) * 1000000)::bigint END, rolcanlogin, rolconnlimit, rolsuper,"
-    " pg_has_role(oid, 'pg_monitor', 'USAGE'), rolreplication FROM pg_authid WHERE rolname !~ '^pg_'";
+    " pg_has_role(oid, 'pg_monitor', 'USAGE'), rolreplication,"
+    " (WITH RECURSIVE above(role) AS (SELECT roleid FROM pg_auth_members WHERE member = u.oid"
+    " UNION SELECT roleid FROM pg_auth_members JOIN above ON member = role)"
+    " SELECT json_agg(g.rolname) FROM above JOIN pg_authid g ON g.oid = role)"
+    " FROM pg_authid u WHERE rolname !~ '^pg_'";
 // A stolen SCRAM verifier lets nobody in; what is as good as a password stays on the nodes.
 constexpr char const* kForOthers = " AND NOT rolsuper AND NOT rolreplication AND rolpassword LIKE 'SCRAM-SHA-256$%'";
 
@@ -91,6 +95,11 @@ Result<std::string> Feed::read_users(bool to_another_host) {
                                 {"superuser", row[5].value_or("f") == "t"},
                                 {"monitor", row[6].value_or("f") == "t"},
                                 {"replication", row[7].value_or("f") == "t"}};
+        if (row[8]) {
+            boost::system::error_code error;
+            one["groups"] = boost::json::parse(*row[8], error);
+            if (error) return fail(Code::internal, "the roles of a user cannot be read: " + error.message());
+        }
         if (row[2]) one["valid_until_us"] = std::strtoll(row[2]->c_str(), nullptr, 10);
         out.push_back(std::move(one));
     }

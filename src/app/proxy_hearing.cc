@@ -40,16 +40,18 @@ struct UserRow {
     bool superuser = false;
     bool monitor = false;
     bool replication = false;
+    std::vector<std::string> groups;
 };
 BOOST_DESCRIBE_STRUCT(UserRow, (),
-                      (name, verifier, valid_until_us, can_login, connection_limit, superuser, monitor, replication))
+                      (name, verifier, valid_until_us, can_login, connection_limit, superuser, monitor, replication,
+                       groups))
 
 Result<std::vector<auth::User>> parse_users(std::string_view text) {
     KEEL_TRY(auto rows, json::read<std::vector<UserRow>>(text));
     std::vector<auth::User> out;
     for (auto& row : rows)
         out.push_back({std::move(row.name), Secret(std::move(row.verifier)), row.valid_until_us, row.can_login,
-                       row.connection_limit, row.superuser, row.monitor, row.replication});
+                       row.connection_limit, row.superuser, row.monitor, row.replication, std::move(row.groups)});
     return out;
 }
 

@@ -128,12 +128,16 @@ class Line {
                 who.all = true;
             } else if (databases && word == "sameuser") {
                 who.same_user = true;
+            } else if (databases && (word == "samerole" || word == "samegroup")) {
+                who.same_role = true;
             } else if (databases && word == "replication") {
                 who.replication = true;
-            } else if (word == "samerole" || word == "samegroup" || word.starts_with('+') || word.starts_with('@') ||
-                       word.starts_with('/')) {
-                return complain("\"" + word + "\" is not known here: no groups, files or regular expressions",
-                                std::string("list the ") + what + "s by name; put a name that looks so in quotes");
+            } else if (!databases && word.starts_with('+') && word.size() > 1) {
+                who.groups.push_back(word.substr(1));
+            } else if (word.starts_with('+') || word.starts_with('@') || word.starts_with('/')) {
+                return complain(
+                    "\"" + word + "\" is not known here: no files or regular expressions, groups of users only",
+                    std::string("list the ") + what + "s by name; put a name that looks so in quotes");
             } else {
                 who.names.push_back(word);
             }
@@ -238,8 +242,23 @@ class Line {
     std::vector<Field> fields_;
 };
 
-bool fits(Rule::Who const& who, std::string const& name) {
-    return who.all || std::ranges::find(who.names, name) != who.names.end();
+bool contains(std::vector<std::string> const& all, std::string const& one) {
+    return std::ranges::find(all, one) != all.end();
+}
+
+bool is_or_belongs_to(Visitor const& visitor, std::string const& role) {
+    return visitor.user == role || contains(visitor.groups, role);
+}
+
+bool fits_user(Rule::Who const& who, Visitor const& visitor) {
+    return who.all || contains(who.names, visitor.user) ||
+           std::ranges::any_of(who.groups, [&](auto const& group) { return is_or_belongs_to(visitor, group); });
+}
+
+bool fits_database(Rule::Who const& who, Visitor const& visitor) {
+    if (visitor.replication) return who.replication;
+    return who.all || contains(who.names, visitor.database) || (who.same_user && visitor.database == visitor.user) ||
+           (who.same_role && is_or_belongs_to(visitor, visitor.database));
 }
 
 bool fits_address(Rule const& rule, Visitor const& visitor) {
@@ -314,10 +333,8 @@ void check_rules(Rules& rules, std::string const& file, RulesPlace const& place)
 
 Rule const* match(std::vector<Rule> const& rules, Visitor const& visitor) {
     for (auto const& rule : rules) {
-        bool const database = visitor.replication ? rule.databases.replication
-                                                  : fits(rule.databases, visitor.database) ||
-                                                        (rule.databases.same_user && visitor.database == visitor.user);
-        if (database && fits(rule.users, visitor.user) && fits_address(rule, visitor)) return &rule;
+        if (fits_database(rule.databases, visitor) && fits_user(rule.users, visitor) && fits_address(rule, visitor))
+            return &rule;
     }
     return nullptr;
 }

@@ -26,12 +26,15 @@ struct Rule {
     enum class Connection { local, host, hostssl, hostnossl };
     // clientcert: must the client show a certificate of an authority that is trusted, and must it be the user's.
     enum class Certificate { none, of_authority, of_user };
-    // all, or names. Of databases only: sameuser (named as the user), replication (which `all` does not mean).
+    // all, names, or users: members of a role (+name). Of databases only: sameuser (named as the user), samerole (named
+    // as a role that the user is, or is a member of), replication (which `all` does not mean).
     struct Who {
         bool all = false;
         bool same_user = false;
+        bool same_role = false;
         bool replication = false;
         std::vector<std::string> names = {};
+        std::vector<std::string> groups = {};
     };
     Connection connection = Connection::host;
     Who databases = {};
@@ -60,7 +63,7 @@ struct Rules {
 };
 // TYPE DATABASE USER [ADDRESS [MASK]] METHOD [clientcert=verify-ca|verify-full], one a line; # begins a comment. TYPE
 // is local, host, hostssl or hostnossl; lists have commas; a quoted word is never a keyword. Not known, and refused as
-// such: groups (+name), files (@name), regular expressions, host names, samehost, samenet, other options.
+// such: files (@name), regular expressions, host names, samehost, samenet, other options.
 Rules parse_rules(std::string_view text, std::string const& file);
 // What rules can be kept at all where they are to hold; what cannot becomes a problem of its line.
 struct RulesPlace {
@@ -75,7 +78,8 @@ struct Visitor {
     std::string user = {};
     std::optional<Address> address = {};  // none: a unix socket
     bool tls = false;
-    bool replication = false;  // replication=true in the startup packet
+    bool replication = false;              // replication=true in the startup packet
+    std::vector<std::string> groups = {};  // as in User
 };
 // The first that matches; none: the visitor is refused.
 Rule const* match(std::vector<Rule> const& rules, Visitor const& visitor);

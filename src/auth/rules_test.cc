@@ -118,6 +118,26 @@ TEST(Rules, TheFirstThatMatchesDecides) {
             << row.database << " " << row.user << " " << row.address;
 }
 
+TEST(Rules, AGroupIsItsMembersAndItself) {
+    auto const rules = parse_rules(
+        "host all +staff,w all trust\n"
+        "host samerole all all md5\n",
+        "hba");
+    EXPECT_TRUE(rules.problems.empty());
+    auto const line = [&](char const* database, char const* user, std::vector<std::string> groups) {
+        auto const* const rule =
+            match(rules.rules, {database, user, parse_address("::1"), true, false, std::move(groups)});
+        return rule == nullptr ? 0 : rule->line;
+    };
+    EXPECT_EQ(line("x", "u", {"team", "staff"}), 1);
+    EXPECT_EQ(line("x", "staff", {}), 1);
+    EXPECT_EQ(line("x", "w", {}), 1);
+    EXPECT_EQ(line("x", "u", {"team"}), 0);
+    EXPECT_EQ(line("x", "+staff", {}), 0);
+    EXPECT_EQ(line("team", "u", {"team"}), 2);
+    EXPECT_EQ(line("u", "u", {}), 2);
+}
+
 TEST(Rules, ARuleOfOneFamilyDoesNotMeetTheOther) {
     EXPECT_EQ(line_of("host all all ::/0 trust", "a", "u", "10.0.0.1"), 0);
     EXPECT_EQ(line_of("host all all ::/0 trust", "a", "u", "::ffff:10.0.0.1"), 0);
@@ -132,6 +152,7 @@ TEST(Rules, ARuleOfOneFamilyDoesNotMeetTheOther) {
 TEST(Rules, AQuotedWordIsNoKeyword) {
     EXPECT_EQ(line_of("host \"all\" all all trust", "x", "u", "::1"), 0);
     EXPECT_EQ(line_of("host \"sameuser\" all all trust", "u", "u", "::1"), 0);
+    EXPECT_EQ(line_of("host \"samerole\" all all trust", "u", "u", "::1"), 0);
     EXPECT_EQ(line_of("host \"replication\" all all trust", "replication", "u", "::1"), 1);
     EXPECT_EQ(line_of("host \"replication\" all all trust", "x", "u", "::1", false, true), 0);
     EXPECT_EQ(line_of("host all \"+g\",\"a b\",\"#\" all trust", "x", "a b", "::1"), 1);
@@ -169,10 +190,13 @@ TEST(Rules, EveryFaultIsSaidWithItsLine) {
         {"hostssl all all all md5 clientcert=1", "1: \"clientcert=1\" is no value of clientcert"},
         {"host all all all md5 clientcert=verify-ca", "1: clientcert needs TLS"},
         {"hostssl all all all cert clientcert=verify-ca", "1: the method cert is always clientcert=verify-full"},
-        {"host all +admins all trust", "1: \"+admins\" is not known here: no groups, files or regular expressions"},
-        {"host @file all all trust", "1: \"@file\" is not known here: no groups, files or regular expressions"},
-        {"host /^a all all trust", "1: \"/^a\" is not known here: no groups, files or regular expressions"},
-        {"host samerole all all trust", "1: \"samerole\" is not known here: no groups, files or regular expressions"},
+        {"host +admins all all trust",
+         "1: \"+admins\" is not known here: no files or regular expressions, groups of users only"},
+        {"host all + all trust", "1: \"+\" is not known here: no files or regular expressions, groups of users only"},
+        {"host @file all all trust",
+         "1: \"@file\" is not known here: no files or regular expressions, groups of users only"},
+        {"host /^a all all trust",
+         "1: \"/^a\" is not known here: no files or regular expressions, groups of users only"},
         {"host \"all all all trust", "1: a quote is not closed"},
         {"host \"\" all all trust", "1: an empty name"},
         {"host , all all trust", "1: several values for the type"},

@@ -22,6 +22,8 @@ struct User {
     bool superuser = false;     // no limit holds for a superuser
     bool monitor = false;       // has the rights of pg_monitor
     bool replication = false;   // REPLICATION: may have connections that stream
+    // Roles that it is a member of, directly or not, by grant: being a superuser makes it none.
+    std::vector<std::string> groups = {};
 
     static constexpr std::int64_t kForever = INT64_MAX;
 };

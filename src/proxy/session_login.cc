@@ -134,7 +134,7 @@ void Session::start(protocol::Startup startup) {
         negotiate.u32(minor_).u32(static_cast<std::uint32_t>(login_->unknown_options.size()));
         for (auto const& name : login_->unknown_options) negotiate.text(name);
     }
-    if (!take_settings(startup) || !take_rule()) return;
+    if (!take_settings(startup)) return;
     phase_ = Phase::users;
     need_ = Need::users;
 }
@@ -208,6 +208,7 @@ bool Session::take_rule() {
         // It is gone already, and must not pass for a client of this host.
         if (!visitor.address) return deny("the client's address is not known");
     }
+    if (auto const* user = shared_.users->find(user_)) visitor.groups = user->groups;
     auto const* const rule = auth::match(*shared_.rules, visitor);
     if (rule == nullptr || rule->method == auth::Method::reject)
         return deny(auth::refusal_of(rule, visitor, login_->from));
@@ -223,6 +224,7 @@ bool Session::take_rule() {
 void Session::users_known() {
     if (phase_ != Phase::users) return;
     need_ = Need::nothing;
+    if (!take_rule()) return;
     if (login_->method == auth::Method::trust || login_->method == auth::Method::cert) {
         by_password_ = false;
         login_->credentials.by_node = true;

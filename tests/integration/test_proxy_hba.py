@@ -21,7 +21,7 @@ hostssl  all       lone       all          cert
 hostssl  all       both       all          scram-sha-256 clientcert=verify-full
 hostssl  all       "any"      127.0.0.0/8  scram-sha-256 clientcert=verify-ca
 host     postgres  mixed      all          reject
-host     all       mixed      all          trust
+host     all       +staff     all          trust
 host     audit     auditor    10.0.0.0/8   trust
 host     audit     auditor    127.0.0.1    255.255.255.255  scram-sha-256
 """
@@ -32,7 +32,8 @@ def with_rules(cluster):
     cluster.ours, cluster.theirs = (Authority(cluster.root / "authorities", name) for name in ("ours", "theirs"))
     primary = cluster.primary()
     primary.admin("CREATE ROLE pgkeel_proxied; CREATE ROLE app LOGIN IN ROLE pgkeel_proxied;"
-                  "CREATE ROLE mixed LOGIN IN ROLE pgkeel_proxied; CREATE ROLE lone LOGIN;"
+                  "CREATE ROLE staff; CREATE ROLE team IN ROLE staff;"
+                  "CREATE ROLE mixed LOGIN IN ROLE pgkeel_proxied, team; CREATE ROLE lone LOGIN;"
                   f"CREATE ROLE boss SUPERUSER LOGIN PASSWORD '{PASSWORD}';"
                   f"CREATE ROLE \"both\" LOGIN PASSWORD '{PASSWORD}'; CREATE ROLE \"any\" LOGIN PASSWORD '{PASSWORD}'")
     primary.admin("CREATE TABLE notes (note text); GRANT ALL ON notes TO app", "audit")
