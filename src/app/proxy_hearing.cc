@@ -257,12 +257,14 @@ Task<void> Hearing::fetch_catalogue(std::string database, std::string version) {
         [this, database, next = std::move(*news)]() mutable { relay_->set_catalogue(database, std::move(next)); });
 }
 
-// Looked at on the relay's thread, written on this one, and given to the agent, which shows them on /metrics.
+// Looked at on the relay's thread, written on this one, and given to the agent, which shows them on /metrics and on the
+// dashboard.
 Task<void> Hearing::tell_figures() {
     for (;;) {
         poller_.post([this] {
             runtime::asio::post(io_, [this, now = relay_->snapshot()] {
-                scope_.spawn("tell figures", [this, text = web::render_proxy(now)] { return send_figures(text); });
+                auto text = json::write(proxy::glance_of(now, runtime::unix_ms_now())) + "\n" + web::render_proxy(now);
+                scope_.spawn("tell figures", [this, text = std::move(text)] { return send_figures(text); });
             });
         });
         co_await runtime::sleep_for(kFiguresEvery);

@@ -122,4 +122,29 @@ Counts const* Periods::find(std::string const& database) const {
     return known == last_.end() ? nullptr : &known->second;
 }
 
+Glance glance_of(Snapshot const& now, std::int64_t unix_ms) {
+    Glance out;
+    out.unix_ms = unix_ms;
+    out.started_unix_ms = now.started_unix_ms;
+    out.pools = now.pools.size();
+    out.clients_max = now.clients_max;
+    out.clients_idle = now.clients_logging_in + now.clients_console;
+    for (auto const& pool : now.pools) {
+        out.clients_active += pool.clients_active;
+        out.clients_waiting += pool.clients_waiting;
+        out.clients_idle += pool.clients_idle;
+        out.servers_active += pool.servers_active;
+        out.servers_idle += pool.servers_idle;
+        out.servers_opening += pool.servers_opening;
+        out.longest_wait_seconds = std::max(out.longest_wait_seconds, to_seconds(pool.longest_wait));
+    }
+    out.queries = now.all.queries;
+    out.transactions = now.all.transactions;
+    for (auto const bound : Histogram::kBounds) out.bounds_seconds.push_back(to_seconds(bound));
+    out.queries_took.assign(now.all.queries_took.buckets.begin(), now.all.queries_took.buckets.end());
+    out.holding = now.holding;
+    out.paused = now.paused;
+    return out;
+}
+
 }  // namespace keel::proxy

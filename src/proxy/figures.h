@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <boost/describe.hpp>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -148,5 +149,26 @@ struct Snapshot {
     bool agent_silent = false;
     std::int64_t started_unix_ms = 0;
 };
+
+// What somebody who looks at a page wants to know of it. The counters only grow: a rate, and how long things take now,
+// come of two of them.
+struct Glance {
+    std::int64_t unix_ms = 0;
+    std::int64_t started_unix_ms = 0;
+    std::uint64_t pools = 0;
+    std::uint64_t clients_active = 0, clients_waiting = 0, clients_idle = 0, clients_max = 0;
+    std::uint64_t servers_active = 0, servers_idle = 0, servers_opening = 0;
+    double longest_wait_seconds = 0;
+    std::uint64_t queries = 0, transactions = 0;
+    std::vector<double> bounds_seconds;       // upper ends of the next one's buckets, but for the last
+    std::vector<std::uint64_t> queries_took;  // each bucket for itself
+    bool holding = false;
+    std::uint64_t paused = 0;
+};
+BOOST_DESCRIBE_STRUCT(Glance, (),
+                      (unix_ms, started_unix_ms, pools, clients_active, clients_waiting, clients_idle, clients_max,
+                       servers_active, servers_idle, servers_opening, longest_wait_seconds, queries, transactions,
+                       bounds_seconds, queries_took, holding, paused))
+Glance glance_of(Snapshot const& now, std::int64_t unix_ms);
 
 }  // namespace keel::proxy

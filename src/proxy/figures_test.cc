@@ -71,5 +71,32 @@ TEST(Periods, TellWhatOneWholePeriodHad) {
     EXPECT_EQ(periods.find("d")->queries, 0U);
 }
 
+TEST(Glance, SumsUpAllPools) {
+    Snapshot now;
+    now.clients_max = 100;
+    now.clients_logging_in = 1;
+    now.clients_console = 2;
+    for (int i = 1; i <= 2; ++i) {
+        PoolState pool;
+        pool.clients_active = 1;
+        pool.clients_waiting = 2;
+        pool.clients_idle = 3;
+        pool.servers_active = 4;
+        pool.longest_wait = i * 100ms;
+        now.pools.push_back(pool);
+    }
+    now.all.queries = 7;
+    now.all.queries_took.add(2ms);
+    auto const glance = glance_of(now, 5000);
+    EXPECT_EQ(glance.clients_active, 2U);
+    EXPECT_EQ(glance.clients_waiting, 4U);
+    EXPECT_EQ(glance.clients_idle, 9U) << "those who log in, and the console's, are clients too";
+    EXPECT_EQ(glance.servers_active, 8U);
+    EXPECT_DOUBLE_EQ(glance.longest_wait_seconds, 0.2);
+    EXPECT_EQ(glance.queries, 7U);
+    ASSERT_EQ(glance.queries_took.size(), glance.bounds_seconds.size() + 1);
+    EXPECT_EQ(glance.queries_took[2], 1U) << "more than 1 ms, up to 5";
+}
+
 }  // namespace
 }  // namespace keel::proxy

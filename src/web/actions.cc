@@ -6,6 +6,7 @@
 #include <charconv>
 
 #include "base/json.h"
+#include "config/settings.h"
 #include "runtime/clock.h"
 #include "runtime/pki.h"
 #include "web/access.h"
@@ -268,6 +269,26 @@ Task<Answer> show(Desk const& desk, OfRecord text) {
 Task<Answer> show_settings(Desk const& desk, HttpRequest const&) {
     return show(desk, [](Record const& record) { return json::write(record.settings); });
 }
+// With what they mean and what they are by default, for people; PostgreSQL's parameters as far as they are set.
+Task<Answer> list_settings(Desk const& desk, HttpRequest const&) {
+    return show(desk, [](Record const& record) {
+        boost::json::array out;
+        auto const add = [&](std::string const& name, config::Setting const& about) {
+            auto const value = config::get_setting(record.settings, name);
+            out.push_back(boost::json::object{{"name", name},
+                                              {"value", value ? *value : std::string()},
+                                              {"standard", about.standard},
+                                              {"doc", about.doc},
+                                              {"type", about.type}});
+        };
+        for (auto const& one : config::settings()) add(one.name, one);
+        for (auto const& [name, value] : record.settings.postgres) {
+            auto const full = "postgres." + name;
+            if (auto const about = config::find_setting(full)) add(full, *about);
+        }
+        return boost::json::serialize(out);
+    });
+}
 template <auto Field>
 std::string without_hashes(Record const& record) {
     auto shown = record.*Field;
@@ -294,6 +315,7 @@ constexpr std::array kRoutes = std::to_array<Route>({{"GET", "/status", Role::re
                                                      {"POST", "/alerts", Role::operate, &change_alerts},
                                                      {"POST", "/alerts/test", Role::operate, &test_alerts},
                                                      {"GET", "/config", Role::read, &show_settings},
+                                                     {"GET", "/config/list", Role::read, &list_settings},
                                                      {"GET", "/token", Role::admin, &show_tokens},
                                                      {"GET", "/access", Role::admin, &show_access},
                                                      {"GET", "/switchover", Role::read, &show_outlook},

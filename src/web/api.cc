@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/json.h"
 #include "runtime/log.h"
 #include "web/access.h"
@@ -87,17 +89,20 @@ std::string history_json(Sight const& sight, HttpRequest const& request) {
     return json::write(events);
 }
 
+constexpr Duration kProxySilent = 10s;
+
 // What the proxy of this node said of itself last, as Prometheus text.
 struct ProxyFigures {
+    std::string glance;  // proxy::Glance as JSON, for the dashboard
     std::string text;
     Instant heard{};
+    bool fresh(Instant now) const { return heard != Instant{} && now - heard <= kProxySilent; }
 };
-constexpr Duration kProxySilent = 10s;
 
 // Figures of a proxy that went silent are left out: they would stand for ever.
 std::string proxy_metrics(Desk const& desk, ProxyFigures const& last, Instant now) {
     if (!desk.has_proxy) return {};
-    bool const up = last.heard != Instant{} && now - last.heard <= kProxySilent;
+    bool const up = last.fresh(now);
     Text out;
     out.gauge("pgkeel_proxy_up", "1 while the proxy of this node tells its figures.", flag(up));
     if (!up) return out.take();
@@ -136,7 +141,10 @@ HttpResponse refuse(Error const& error) {
 }
 
 struct Api::State {
-    explicit State(Desk given) : desk(std::move(given)), dashboard(desk.version) {}
+    explicit State(Desk given) : desk(std::move(given)), dashboard(desk.version) {
+        if (!desk.has_proxy) return;
+        desk.proxy_glance = [this] { return proxy.fresh(desk.look().clock.now) ? proxy.glance : std::string(); };
+    }
 
     Desk desk;
     Dashboard dashboard;
@@ -152,7 +160,10 @@ struct Api::State {
     HttpResponse take_figures(HttpRequest const& request) {
         if (!request.local)
             return refuse({Code::denied, request.path + " is for the proxy of this node", "read /metrics"});
-        proxy = {request.body, desk.look().clock.now};
+        // One request for both: the first line is the glance.
+        auto const line = std::min(request.body.find('\n'), request.body.size());
+        proxy = {request.body.substr(0, line), request.body.substr(std::min(line + 1, request.body.size())),
+                 desk.look().clock.now};
         return {200, "application/json", "{}"};
     }
 

@@ -96,7 +96,9 @@ struct Desk {
     std::function<runtime::Task<Result<std::vector<availability::Row>>>(Span)> rows;
     std::function<availability::Ledger()> availability;
     bool has_proxy = false;  // this node runs one
-    StoreHint store;         // from node.toml, for nodes that join
+    // What it said of itself last (proxy::Glance as JSON); empty while it is silent. Set by the Api itself.
+    std::function<std::string()> proxy_glance;
+    StoreHint store;  // from node.toml, for nodes that join
     std::string version;
 };
 

@@ -293,6 +293,16 @@ TEST(Live, everything_is_told_once_and_news_at_once) {
     EXPECT_THAT(told, HasSubstr("data: [{\"number\":3"));
 }
 
+TEST(Live, a_proxy_that_falls_silent_is_told_as_such) {
+    Teller teller;
+    EXPECT_EQ(teller.next_proxy(R"({"queries":1})"), "event: proxy\ndata: {\"queries\":1}\n\n");
+    EXPECT_EQ(teller.next_proxy(R"({"queries":1})"), "") << "it was told";
+    EXPECT_EQ(teller.next_proxy(""), "event: proxy\ndata: null\n\n");
+    EXPECT_EQ(teller.next_proxy(""), "");
+    Teller other;
+    EXPECT_EQ(other.next_proxy(""), "event: proxy\ndata: null\n\n") << "from the beginning";
+}
+
 TEST(Live, no_name_can_end_an_event_or_begin_another) {
     auto evil = scene();
     evil.status.cluster = "x\n\ndata: {}\nevent: bye\r\n\"</script>";

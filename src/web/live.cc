@@ -112,6 +112,12 @@ std::string Teller::next(std::vector<cluster::KeptBackup> const& kept) {
     return event_text("kept", kept_);
 }
 
+std::string Teller::next_proxy(std::string glance) {
+    if (proxy_ == glance) return {};
+    proxy_ = std::move(glance);
+    return event_text("proxy", proxy_->empty() ? "null" : *proxy_);
+}
+
 runtime::Task<void> follow(Desk const& desk, runtime::HttpStream& out, std::string hello,
                            std::function<Result<Guest>(Sight const&)> guest) {
     auto const changed = desk.watch();
@@ -132,6 +138,7 @@ runtime::Task<void> follow(Desk const& desk, runtime::HttpStream& out, std::stri
         if (sight.clock.now - rest_told >= kTellEvery) {
             rest_told = sight.clock.now;
             if (desk.alerts) text += teller.next(desk.alerts());
+            if (desk.proxy_glance) text += teller.next_proxy(desk.proxy_glance());
             if (desk.kept_backups && sight.backup) text += teller.next(desk.kept_backups());
         }
         if (!text.empty() && !co_await out.write(std::exchange(text, {}))) co_return;

@@ -38,9 +38,12 @@ class Teller {
     std::string next(Scene scene, std::vector<cluster::HistoryEvent> const& history, Instant now);
     std::string next(alert::Listing listing);
     std::string next(std::vector<cluster::KeptBackup> const& kept);
+    // Of this node's proxy, as JSON; empty: it is silent.
+    std::string next_proxy(std::string glance);
 
   private:
     std::string essence_, alerts_, kept_;
+    std::optional<std::string> proxy_;
     std::uint64_t history_ = 0;
     Instant told_;
 };

@@ -1,6 +1,8 @@
 """The dashboard in a real browser: what operators see while things happen, what they do, and what nobody can do."""
+import contextlib
 import json
 import ssl
+import threading
 import urllib.error
 import urllib.request
 
@@ -109,6 +111,43 @@ def test_a_reader_looks_and_a_token_that_is_taken_back_ends_it(three, tokens):
         primary.ok("access", "remove", "reader")
         visit.go()
         visit.end()
+
+
+@contextlib.contextmanager
+def busy_proxy(node):
+    """Somebody who asks all the time."""
+    over = threading.Event()
+
+    def ask():
+        with node.proxy() as connection:
+            while not over.is_set():
+                connection.execute("SELECT 1")
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(30)
+
+
+def test_figures_and_settings_and_a_restart(three, tokens):
+    """Proxy, availability and configuration are there to see; a standby is started again by hand."""
+    primary = three.wait_whole()
+    primary.ok("config", "set", "spare_grace_s=61")
+    primary.kill()
+    three.primary(other_than=primary)
+    primary.start()
+    primary = three.wait_whole()
+    standby = three.standbys()[0]
+    before = standby.postmaster()
+    with busy_proxy(primary), browser.Visit("figures", primary, tokens["operate"], changed="spare_grace_s",
+                                            standby=standby.name) as visit:
+        visit.end()
+    assert standby.postmaster() != before
+    primary.ok("config", "set", "spare_grace_s=60")
+    three.wait_whole()
 
 
 HOSTILE = 'x"\'><img src=x onerror="window.pwned=1">\u202e\u6570\u636e\u5e93 \u0440\u0443\u0441'

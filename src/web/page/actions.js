@@ -153,6 +153,20 @@ function cancelDialog() {
         h('button', {type: 'button', class: 'act', disabled: open.busy, onclick: () => carryOut('/switchover/cancel', {})}, 'Take it back'));
 }
 
+export function restart(name) { show({kind: 'restart', name}); }
+
+function restartDialog() {
+    const {status} = state.scene;
+    const others = status.members.filter((one) => one.kind === 'data' && one.role !== 'leader' && one.streaming && one.name !== open.name);
+    const waited = status.sync_names.includes(open.name);
+    return frame(`Restart ${open.name}`, [
+        h('ul', {class: 'plain'}, h('li', null, `PostgreSQL of ${open.name} stops in order and starts again; its connections end.`),
+            h('li', null, others.length ? `Reads go to ${others.map((one) => one.name).join(' and ')} meanwhile.` : 'Reads go to the primary meanwhile.'),
+            waited && others.length < status.sync.quorum ? h('li', null, h('b', null, 'Commits wait until it is back'), ': no other standby can confirm them.') : null),
+        open.error ? problem(open.error) : null],
+    h('button', {type: 'button', class: 'act', disabled: open.busy, onclick: () => carryOut('/restart', {member: open.name, set: {}}, `${open.name} is restarted`)}, `Restart ${open.name}`));
+}
+
 // ---- alerts ----
 
 export async function acknowledge(alert) {
@@ -209,4 +223,4 @@ function runJobDialog() {
         carryOut('/backup/run', {kind: open.job}, `The ${chosen[1]} is asked for: it begins within seconds`)}, `Run the ${chosen[1]}`));
 }
 
-const kDialogs = {switchover: switchoverDialog, pause: pauseDialog, cancel: cancelDialog, silence: silenceDialog, runJob: runJobDialog};
+const kDialogs = {switchover: switchoverDialog, pause: pauseDialog, cancel: cancelDialog, silence: silenceDialog, runJob: runJobDialog, restart: restartDialog};

@@ -5,6 +5,7 @@ import {alerts} from './alerts.js';
 import {backups} from './backups.js';
 import {keepLag, lagChart, phases} from './charts.js';
 import {events, why} from './events.js';
+import {availability, configuration, keepProxy, proxyPanel} from './figures.js';
 import {pageOf, topology} from './nodes.js';
 import {ask, follow, logIn, logOut, mark, session} from './wire.js';
 import {clock, span} from './words.js';
@@ -14,6 +15,7 @@ const state = {
     who: '', role: '', refused: null, busy: false,      // the log-in
     scene: null, history: [], alerts: null, kept: [], version: '',  // what the node tells
     explanation: {sentence: '…', evidence: []},
+    proxy: undefined, ledger: null, settings: [],
     silent: false, told: 0, stale: '',
     lag: Object.create(null), filter: 'all', shown: 30, day: 0, notes: [],
 };
@@ -127,8 +129,8 @@ function dashboard() {
                      choose: (day) => { state.day = day; render(); }};
     return [topBar(), h('div', {class: 'banners', key: 'banners'}, banners()),
         h('main', {class: state.silent ? 'old' : ''}, hero(actions),
-            h('div', {class: 'column'}, topology(state, actions), lagChart(state.lag, state.scene.status), backups(state, actions)),
-            h('div', {class: 'column'}, alerts(state, actions), why(state.explanation), phases(state.scene)),
+            h('div', {class: 'column'}, topology(state, actions), lagChart(state.lag, state.scene.status), backups(state, actions), configuration(state)),
+            h('div', {class: 'column'}, alerts(state, actions), why(state.explanation), proxyPanel(state), availability(state), phases(state.scene)),
             events(state, actions)),
         h('footer', {class: 'foot'}, `pgkeel ${state.version}, cluster ${state.scene.status.cluster_id}, revision ${state.scene.status.revision}`),
         h('div', {class: 'notes', role: 'status', 'aria-live': 'polite'}, state.notes.map((one) => h('p', {key: one.number, class: one.bad ? 'bad' : ''}, one.text,
@@ -163,6 +165,19 @@ async function explain() {
     render();
 }
 
+// What changes seldom is asked for.
+async function askFor(path, name) {
+    const answer = await ask('GET', path);
+    if (!answer.ok || state.role === '') return;
+    state[name] = answer.body;
+    render();
+}
+function askSeldom() {
+    if (state.role === '' || state.silent) return;
+    askFor('/availability', 'ledger');
+    askFor('/config/list', 'settings');
+}
+
 // A page of an older version than its node: it loads itself again, once.
 function judgeVersion(hello) {
     state.version = hello.version;
@@ -195,6 +210,11 @@ const heard = {
         state.history = [...known.values()].sort((a, b) => a.number - b.number).slice(-500);
         explained = '';
         if (state.scene) explain();
+        askSeldom();
+        render();
+    },
+    proxy(glance) {
+        state.proxy = keepProxy(state.proxy || [], glance);
         render();
     },
     alerts(listing) {
@@ -226,7 +246,8 @@ function forget() {
     if (stop) stop();
     stop = null;
     dialogs.close();
-    Object.assign(state, {who: '', role: '', scene: null, history: [], alerts: null, kept: [], day: 0, silent: false, lag: Object.create(null)});
+    Object.assign(state, {who: '', role: '', scene: null, history: [], alerts: null, kept: [], day: 0, silent: false, lag: Object.create(null),
+                          proxy: undefined, ledger: null, settings: []});
 }
 
 async function leave() {
@@ -243,6 +264,7 @@ async function boot() {
     else if (known.status !== 401) state.refused = known.body;
     render();
     setInterval(render, 1000);  // ages go on
+    setInterval(askSeldom, 60000);
 }
 
 boot();

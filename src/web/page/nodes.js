@@ -99,6 +99,8 @@ function card(member, state, actions) {
         h('footer', null,
             mine ? h('span', {class: 'here'}, 'this node')
                  : link ? h('a', {href: link, rel: 'noreferrer'}, 'its page') : null,
+            actions.may && !leads && member.kind === 'data' && member.streaming ?
+                h('button', {type: 'button', class: 'quiet', onclick: () => actions.restart(member.name)}, 'Restart…') : null,
             may ? h('button', {type: 'button', class: 'quiet', onclick: () => actions.switchover(member.name)}, 'Make leader…') : null));
 }
 

@@ -40,7 +40,7 @@ export async function logOut() {
     csrf = '';
 }
 
-// Calls on.hello, on.status, on.history, on.alerts with what the node tells, on.silent when it tells nothing any more,
+// Calls on.hello, on.status, on.history, on.alerts, on.kept, on.proxy with what the node tells, on.silent when it tells nothing any more,
 // on.bye when the log-in is over. Begins again by itself until stop().
 export function follow(on) {
     const kSilentAfter = 3500;
@@ -48,7 +48,7 @@ export function follow(on) {
     function open() {
         heard = Date.now();
         source = new EventSource('/dashboard/live');
-        for (const name of ['hello', 'status', 'history', 'alerts', 'kept']) {
+        for (const name of ['hello', 'status', 'history', 'alerts', 'kept', 'proxy']) {
             source.addEventListener(name, (event) => {
                 heard = Date.now();
                 on[name](JSON.parse(event.data));

@@ -25,6 +25,14 @@ export function span(value) {
     return Math.round(s / 86400) + ' days';
 }
 
+// Of time, never rounded up: 99.9953 %.
+export function share(value) {
+    if (value >= 1) return '100 %';
+    const digits = Math.min(6, Math.max(2, Math.ceil(-Math.log10(1 - value)) - 1));
+    const scale = 10 ** digits;
+    return (Math.floor(value * 100 * scale + 1e-6) / scale).toFixed(digits) + ' %';
+}
+
 const pad = (number, width = 2) => String(number).padStart(width, '0');
 
 // Of this browser's time zone; the exact time in UTC, as logs have it, is the tooltip.

@@ -164,6 +164,31 @@ export const scenarios = {
         await visit.sees('.door .problem', 'not known here');
     },
 
+    // What the proxy does, how available the cluster was, what its settings are; and a standby is started again.
+    async figures(visit) {
+        const {page, settings} = visit;
+        await visit.logIn();
+        await visit.sees('.hero.ok', 'Fine', 60);
+        await page.waitForFunction(() => [...document.querySelectorAll('.proxy .fact')].some((fact) =>
+            fact.textContent.startsWith('queries') && parseFloat(fact.querySelector('dd').textContent) > 1), undefined, {timeout: 60000});
+        await visit.sees('.proxy .fact', '95 % of queries≤');
+        await visit.sees('.availability .fact', 'available');
+        await visit.sees('.availability .outages li', 'failover: ');
+        await visit.sees('.settings th', settings.changed);
+        assert.ok(!await page.locator('.settings th', {hasText: 'disk_stall_ms'}).isVisible(), 'what has its default is folded');
+        await page.click('.settings summary');
+        await visit.sees('.settings th', 'disk_stall_ms');
+        await visit.picture('figures-wide', true);
+        await page.click(`[data-node="${settings.standby}"] >> text=Restart…`);
+        await visit.sees('dialog', 'stops in order and starts again');
+        await visit.picture('restart-wide');
+        await page.click('dialog button.act');
+        await visit.sees('.event .text', `restart of ${settings.standby} is done`, 60);
+        await page.setViewportSize({width: 390, height: 844});
+        assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth), 'nothing lies beside a narrow screen');
+        await visit.picture('figures-narrow', true);
+    },
+
     // Databases, tags and reasons whose names are markup, quotes and other scripts.
     async names(visit) {
         const {page, settings} = visit;
