@@ -55,7 +55,7 @@ class Cluster:
         return node
 
     def init(self, node, options=(), mode=None):
-        words = ["init", "--cluster", "shop", "--token-uses", "9", *node.place_options(), *options]
+        words = ["init", "--cluster", "shop", "--token-uses", "16", *node.place_options(), *options]
         if mode:
             words += ["--mode", mode]
         done = run(node.command(*words), 120)
