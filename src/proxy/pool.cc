@@ -9,6 +9,7 @@ namespace keel::proxy {
 namespace {
 constexpr Duration kPauseFirst = 20ms;
 constexpr Duration kPauseMost = 500ms;
+constexpr char const* kTooMany = "53300";
 }  // namespace
 
 std::uint64_t Pools::take(PoolKey const& key) {
@@ -49,7 +50,7 @@ bool Pools::ready(std::uint64_t server, Instant now) {
     }
     pool.idle.push_back({server, now});
     wake_at(rests_until(pool.idle.back(), known->second));
-    return opened || !pool.queue.empty() || is_paused(key.database);
+    return opened || !waiting_.empty() || is_paused(key.database);
 }
 
 void Pools::drop(std::uint64_t server) {
@@ -72,11 +73,14 @@ void Pools::gone(std::uint64_t server) { drop(server); }
 void Pools::failed(std::uint64_t server, Failure const& failure, Instant now) {
     auto const known = servers_.find(server);
     if (known == servers_.end()) return;
-    auto& pool = pools_[known->second.key];
+    auto const key = known->second.key;
+    auto& pool = pools_[key];
     drop(server);
     pool.trouble = failure.text;
     pool.pause = pool.pause == Duration{} ? kPauseFirst : std::min(pool.pause * 2, kPauseMost);
     pool.again = now + pool.pause;
+    // The server takes no more; others of ours, which it has, do nothing.
+    if (failure.code == kTooMany) (void)evict([&](PoolKey const& other) { return other.node == key.node; });
     if (!failure.lasting) return;
     // Whoever waits would wait for the same answer.
     refused_.insert(refused_.end(), pool.queue.size(), {});
@@ -113,13 +117,31 @@ void Pools::close_idle(std::string const& database) {
     }
 }
 
-bool Pools::may_open(PoolKey const& key, Pool const& pool, Instant now) const {
+bool Pools::wants_more(PoolKey const& key, Pool const& pool, Instant now) const {
     if (opening_ >= policy_.connecting_max || now < pool.again || pool.opening >= pool.queue.size()) return false;
     std::size_t most = policy_.pool_size_of(key.lane);
     if (!pool.queue.empty() && now - pool.queue.front().since >= policy_.reserve_after) most += policy_.reserve_pool;
-    if (pool.total >= most) return false;
-    auto const database = per_database_.find(key.database);
-    return policy_.database_max == 0 || database == per_database_.end() || database->second < policy_.database_max;
+    return pool.total < most;
+}
+
+bool Pools::is_full(std::string const& database) const {
+    auto const known = per_database_.find(database);
+    return policy_.database_max != 0 && known != per_database_.end() && known->second >= policy_.database_max;
+}
+
+// Closes the server that rests longest in a pool that `fits`; false: none rests there.
+template <class Fits>
+bool Pools::evict(Fits fits) {
+    Pool* oldest = nullptr;
+    for (auto& [key, pool] : pools_) {
+        bool const rests = !pool.idle.empty() && pool.queue.empty() && fits(key);
+        if (rests && (oldest == nullptr || pool.idle.front().since < oldest->idle.front().since)) oldest = &pool;
+    }
+    if (oldest == nullptr) return false;
+    auto const server = oldest->idle.front().server;
+    drop(server);
+    to_close_.push_back({server});
+    return true;
 }
 
 void Pools::serve(PoolKey const& key, Pool& pool, Instant now, PoolActions& out) {
@@ -129,7 +151,10 @@ void Pools::serve(PoolKey const& key, Pool& pool, Instant now, PoolActions& out)
         pool.queue.pop_front();
         pool.idle.pop_back();
     }
-    while (may_open(key, pool, now)) {
+    while (wants_more(key, pool, now)) {
+        // Whoever rests makes room for whoever waits.
+        if (is_full(key.database) && !evict([&](PoolKey const& other) { return other.database == key.database; }))
+            break;
         auto const server = ++next_server_;
         servers_[server] = {key, true, now};
         ++pool.total;

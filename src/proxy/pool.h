@@ -123,7 +123,10 @@ class Pools {
     bool held(PoolKey const& key) const { return held() && key.node.value.empty(); }
     Turn turn_of(PoolKey const& key, Pool const& pool) const;
     void close_idle(Pool& pool);
-    bool may_open(PoolKey const& key, Pool const& pool, Instant now) const;
+    bool wants_more(PoolKey const& key, Pool const& pool, Instant now) const;
+    bool is_full(std::string const& database) const;
+    template <class Fits>
+    bool evict(Fits fits);
     void drop(std::uint64_t server);
     void wake_at(Instant time);
     Instant rests_until(Resting const& resting, Known const& known) const;

@@ -167,6 +167,38 @@ TEST_F(Pooling, ADatabasesLimitHoldsOverItsUsers) {
     EXPECT_EQ(step().open.size(), 1U);
 }
 
+TEST_F(Pooling, WhoRestsMakesRoomInADatabaseThatIsFull) {
+    policy.database_max = 1;
+    pools.want(1, key, now);
+    auto const servers = open();
+    (void)step();
+    pools.want(2, {"d", "other", {}}, now);
+    EXPECT_TRUE(step().open.empty()) << "it is at work";
+    EXPECT_TRUE(pools.ready(servers[0], now)) << "somebody waits, if not for this one";
+    auto const next = step();
+    ASSERT_EQ(next.close.size(), 1U);
+    EXPECT_EQ(next.close[0].server, servers[0]);
+    EXPECT_EQ(next.open.size(), 1U);
+}
+
+TEST_F(Pooling, WhoRestsMakesRoomAtAServerThatIsFull) {
+    pools.want(1, key, now);
+    pools.want(2, {"e", "u", {"b"}}, now);
+    for (auto const server : open()) (void)pools.ready(server, now);
+    auto const given = step().give;
+    ASSERT_EQ(given.size(), 2U);
+    for (auto const& one : given) (void)pools.ready(one.server, now);
+    pools.want(3, {"e", "v", {}}, now);
+    auto const wanted = step().open;
+    ASSERT_EQ(wanted.size(), 1U);
+    pools.failed(wanted[0].server, {false, "53300", "sorry, too many clients already"}, now);
+    auto const next = step();
+    ASSERT_EQ(next.close.size(), 1U) << "of the same node, one";
+    EXPECT_FALSE(pools.counts(now).contains(key));
+    now += 1s;
+    EXPECT_EQ(step().open.size(), 1U) << "and it is tried again";
+}
+
 TEST_F(Pooling, WhilePausedNobodyGetsAServerAndWhatComesBackIsClosed) {
     PoolKey const elsewhere{"e", "u", {}};
     pools.want(1, key, now);
