@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <set>
 
 #include "archive/base_backup.h"
 #include "archive/expire.h"
